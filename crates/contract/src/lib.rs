@@ -1,0 +1,23 @@
+//! What Docket means, apart from how it does it: types and their limits, the job state machine, page positions,
+//! errors, and the table of operations from which every face (REST, OpenAPI, later SOAP) is made.
+//!
+//! This crate owns no input or output: no runtime, no HTTP, no SQL, no clock and no randomness.
+
+pub mod caller;
+pub mod cursor;
+pub mod error;
+pub mod job;
+pub mod lenient;
+pub mod operations;
+pub mod result;
+pub mod state;
+pub mod text;
+pub mod time;
+pub mod validate;
+
+pub use caller::{Caller, Role};
+pub use error::{Code, Error, FieldError};
+pub use job::{Job, JobId};
+pub use operations::{Operation, Reply};
+pub use state::Status;
+pub use time::Timestamp;

@@ -1,0 +1,294 @@
+//! The table of operations. Every face is made from it: an operation added here appears in all of them.
+//!
+//! An operation is a unit type with its name, path, role, input, output, possible errors and example. What it does is
+//! one method of [`Behaviour`], which the table also declares.
+
+mod jobs;
+mod results;
+
+pub use jobs::*;
+pub use results::*;
+
+use self::jobs::example_spec;
+use crate::caller::{Call, Role};
+use crate::error::{Code, Error};
+use crate::job::{Job, JobId};
+use crate::validate::Validate;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use utoipa::ToSchema;
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates or acts.
+    Post,
+    /// Changes.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// The method's name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// The resource that an operation belongs to, as on the vendor's page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resource {
+    /// Jobs.
+    Jobs,
+    /// Job Results.
+    JobResults,
+}
+
+impl Resource {
+    /// The vendor's title.
+    pub fn title(self) -> &'static str {
+        match self {
+            Resource::Jobs => "Jobs",
+            Resource::JobResults => "Job Results",
+        }
+    }
+}
+
+/// An operation's input: its path and query parameters and the members of its body, all in one struct.
+pub trait Input: DeserializeOwned + Serialize + ToSchema + Validate + Send + 'static {
+    /// The job that the request names.
+    fn job(&self) -> Option<JobId> {
+        None
+    }
+
+    /// Unknown fields that only the input itself saw.
+    fn ignored(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What an operation answers: the typed output, or its bytes where they exist already (a page of results, a log).
+#[derive(Debug)]
+pub enum Reply<T, B> {
+    /// To be encoded by the face.
+    Typed(T),
+    /// Encoded as the operation's [`Operation::MEDIA_TYPE`] says.
+    Encoded(B),
+}
+
+impl<T, B> From<T> for Reply<T, B> {
+    fn from(output: T) -> Self {
+        Self::Typed(output)
+    }
+}
+
+/// One row of the table.
+pub trait Operation: Send + Sync + 'static {
+    /// `operationId`, SOAP element and client method.
+    const NAME: &'static str;
+    /// The vendor's title, or one in its manner.
+    const TITLE: &'static str;
+    /// What it does, for the documentation.
+    const DESCRIPTION: &'static str;
+    /// The resource it belongs to.
+    const RESOURCE: Resource;
+    /// The HTTP method.
+    const METHOD: Method;
+    /// The path template; its parameters are fields of the input.
+    const PATH: &'static str;
+    /// For POST and PUT: the fields of the input that stand in the query. For GET and DELETE all but the path's do.
+    const QUERY: &'static [&'static str] = &[];
+    /// Query parameters whose occurrences are matched literally, because they may hold commas.
+    const LITERAL: &'static [&'static str] = &[];
+    /// The role that it needs.
+    const ROLE: Role;
+    /// Whether a running job's own token may call it, for that job.
+    const OPEN_TO_JOBS: bool = false;
+    /// The media type of a success.
+    const MEDIA_TYPE: &'static str = "application/json";
+    /// Whether the vendor's page calls it deprecated.
+    const DEPRECATED: bool = false;
+    /// The codes that it can answer with, besides those that any operation can.
+    const ERRORS: &'static [Code];
+
+    /// What it takes.
+    type Input: Input;
+    /// What it answers.
+    type Output: Serialize + DeserializeOwned + ToSchema + Send + 'static;
+
+    /// An input and the output that fits it.
+    fn example() -> (Self::Input, Self::Output);
+
+    /// Calls the method of [`Behaviour`] that belongs to it.
+    fn run<B: Behaviour>(
+        behaviour: &B,
+        call: Call,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<Reply<Self::Output, B::Body>, Error>> + Send;
+}
+
+/// The codes that any operation can answer with.
+pub const COMMON_ERRORS: &[Code] = &[
+    Code::InvalidRequest,
+    Code::Unauthenticated,
+    Code::Forbidden,
+    Code::Internal,
+    Code::Overloaded,
+    Code::ShuttingDown,
+];
+
+/// Is shown every row of the table, as a type.
+pub trait Visitor {
+    /// Sees one operation.
+    fn visit<O: Operation>(&mut self);
+}
+
+macro_rules! table {
+    ($($method:ident: $operation:ident,)+) => {
+        /// What the operations do: one method a row. The real service implements it; a mock need not.
+        pub trait Behaviour: Send + Sync + 'static {
+            /// The bytes of an answer that is encoded already.
+            type Body: Send + 'static;
+
+            $(
+                #[doc = concat!("[`", stringify!($operation), "`]")]
+                fn $method(
+                    &self,
+                    call: Call,
+                    input: <$operation as Operation>::Input,
+                ) -> impl Future<Output = Result<Reply<<$operation as Operation>::Output, Self::Body>, Error>> + Send;
+            )+
+        }
+
+        /// Shows every row of the table to a visitor, in the order of the documentation.
+        pub fn walk(visitor: &mut impl Visitor) {
+            $(visitor.visit::<$operation>();)+
+        }
+    };
+}
+
+/// Implements the method that leads from an operation's type to its behaviour.
+macro_rules! run {
+    ($method:ident) => {
+        fn run<B: crate::operations::Behaviour>(
+            behaviour: &B,
+            call: crate::caller::Call,
+            input: Self::Input,
+        ) -> impl std::future::Future<
+            Output = Result<crate::operations::Reply<Self::Output, B::Body>, crate::error::Error>,
+        > + Send {
+            behaviour.$method(call, input)
+        }
+    };
+}
+use run;
+
+table! {
+    start_job: StartJob,
+    list_jobs: ListJobs,
+    read_job: ReadJob,
+    update_job: UpdateJob,
+    cancel_job: CancelJob,
+    delete_job: DeleteJob,
+    update_result_data: UpdateResultData,
+    list_job_types: ListJobTypes,
+    read_job_log: ReadJobLog,
+    list_job_run_results: ListJobRunResults,
+    insert_job_results: InsertJobResults,
+    delete_job_results: DeleteJobResults,
+    read_job_statistics: ReadJobStatistics,
+}
+
+/// The job that stands in the examples: the vendor's.
+fn example_job_id() -> JobId {
+    JobId(uuid::uuid!("35f23c03-1c22-45fe-9484-3ffe769325de"))
+}
+
+/// The storage that stands in the examples: the vendor's.
+fn example_storage() -> String {
+    "72d6900fce6b326088f5d9d91049e3e6".to_owned()
+}
+
+fn example_job() -> Job {
+    let at = crate::time::Timestamp::from_millis(1_598_892_420_000);
+    Job {
+        id: example_job_id(),
+        spec: example_spec(),
+        status: crate::state::Status::Running,
+        status_message: None,
+        progress: 40,
+        user: "nightly".to_owned(),
+        created_at: at,
+        modified_at: at.plus_millis(2000),
+        started_at: Some(at.plus_millis(1000)),
+        finished_at: None,
+        expires_at: None,
+        attempt: 1,
+        exit_code: None,
+        result_data: None,
+        attachments: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::Problems;
+    use std::collections::BTreeSet;
+
+    /// Walks the table: what must hold for every row, whatever is added.
+    #[derive(Default)]
+    struct Rules {
+        names: BTreeSet<&'static str>,
+        roads: BTreeSet<(&'static str, String)>,
+        rows: usize,
+    }
+
+    impl Visitor for Rules {
+        fn visit<O: Operation>(&mut self) {
+            self.rows += 1;
+            assert!(self.names.insert(O::NAME), "{} stands twice", O::NAME);
+            // Two templates that differ only in a parameter's name are one road.
+            let shape = O::PATH.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+            let road = (O::METHOD.name(), shape.collect::<Vec<_>>().join("/"));
+            assert!(self.roads.insert(road), "{} has a path that is taken", O::NAME);
+            assert!(!O::TITLE.is_empty() && O::DESCRIPTION.ends_with('.'), "{}", O::NAME);
+            for code in O::ERRORS {
+                assert!(!COMMON_ERRORS.contains(code), "{} repeats the common {code}", O::NAME);
+            }
+
+            let (mut input, output) = O::example();
+            let json = serde_json::to_value(&input).expect("an example is JSON");
+            let mut problems = Problems::default();
+            input.validate(&mut problems);
+            problems.into_result().unwrap_or_else(|e| panic!("{}: the example is not valid: {e:?}", O::NAME));
+            let text = json.to_string();
+            let again: O::Input = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}: {text}", O::NAME));
+            assert_eq!(serde_json::to_value(&again).expect("JSON"), json, "{}", O::NAME);
+            for part in O::PATH.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+                assert!(json.get(part).is_some(), "{}: no input field {part}", O::NAME);
+            }
+
+            let text = serde_json::to_string(&output).expect("an example is JSON");
+            let again: O::Output = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}: {text}", O::NAME));
+            assert_eq!(serde_json::to_string(&again).expect("JSON"), text, "{}", O::NAME);
+        }
+    }
+
+    #[test]
+    fn every_row_keeps_the_rules() {
+        let mut rules = Rules::default();
+        walk(&mut rules);
+        assert_eq!(rules.rows, rules.names.len());
+        assert!(rules.names.contains("listJobRunResults"));
+    }
+}

@@ -1,0 +1,280 @@
+//! The control plane: jobs, keys and idempotency records.
+
+use super::StoreError;
+use async_trait::async_trait;
+use docket_contract::job::{JobSpec, NameValue};
+use docket_contract::{Job, JobId, Role, Status, Timestamp};
+
+/// Whose jobs a statement may see. Every statement has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One organization's.
+    Organization(String),
+    /// Everybody's: for administrators that ask for it, and for the engine.
+    Everything,
+}
+
+/// A job to store, in status PERSISTED.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its id: a UUID of version 7, so that ids ascend with time.
+    pub id: JobId,
+    /// Whose it is.
+    pub organization: String,
+    /// Who started it.
+    pub user: String,
+    /// What was started.
+    pub spec: JobSpec,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// A job as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredJob {
+    /// Whose it is.
+    pub organization: String,
+    /// The job, with unmasked environment.
+    pub job: Job,
+    /// Whether it was handed to an executor under its present attempt.
+    pub claimed: bool,
+    /// Someone asked for its end.
+    pub cancel: Option<CancelRequest>,
+}
+
+/// Someone asked for a job's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancelRequest {
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// Seconds between the polite signal and the kill.
+    pub grace_period_seconds: i32,
+}
+
+/// Which jobs to list, in the order of their creation.
+#[derive(Clone, Debug)]
+pub struct JobQuery {
+    /// Whose.
+    pub scope: Scope,
+    /// Started by this user.
+    pub user: Option<String>,
+    /// With this result storage.
+    pub storage_id: Option<String>,
+    /// Of one of these types; empty for any.
+    pub types: Vec<String>,
+    /// In one of these statuses; empty for any.
+    pub statuses: Vec<Status>,
+    /// With one of these tags, or all of them; empty for any.
+    pub tags: Vec<String>,
+    /// All tags instead of one.
+    pub all_tags: bool,
+    /// Newest first.
+    pub descending: bool,
+    /// Behind this position (a [`JobList::next`]) in that order.
+    pub after: Option<u64>,
+    /// At most this many.
+    pub limit: usize,
+    /// Count all that match.
+    pub with_total: bool,
+}
+
+/// A page of jobs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobList {
+    /// The jobs.
+    pub jobs: Vec<StoredJob>,
+    /// The position of the last one, if another one stands behind it.
+    pub next: Option<u64>,
+    /// All that match, if asked for.
+    pub total: Option<u64>,
+}
+
+/// Changes that leave the status alone; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description.
+    pub description: Option<String>,
+    /// New labels.
+    pub labels: Option<Vec<NameValue>>,
+    /// New tags.
+    pub tags: Option<Vec<String>>,
+    /// A new priority.
+    pub priority: Option<i32>,
+    /// Percent done.
+    pub progress: Option<i32>,
+    /// A message for people.
+    pub status_message: Option<String>,
+    /// The job's result.
+    pub result_data: Option<String>,
+    /// Asks for the end of the job.
+    pub cancel: Option<CancelRequest>,
+    /// Only if the job has this attempt.
+    pub only_attempt: Option<i32>,
+    /// Only if the job has not ended.
+    pub only_active: bool,
+}
+
+/// What became of a change to one job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Changed {
+    /// Done; the job as it is now. (Boxed: the other cases are small.)
+    Done(Box<StoredJob>),
+    /// There is no such job in the scope.
+    NotFound,
+    /// The job stands otherwise than the change asked for; the job as it is.
+    Refused(Box<StoredJob>),
+}
+
+/// A transition: a compare-and-set from one status and attempt to another status. Computed by the state machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// The job.
+    pub id: JobId,
+    /// Only if the job has this attempt.
+    pub attempt: i32,
+    /// Only if the job has this status.
+    pub from: Status,
+    /// Only if the job was claimed, or was not.
+    pub claimed: bool,
+    /// The status that it gets.
+    pub to: Status,
+    /// When it happened: becomes `startedAt` with RUNNING and `finishedAt` with a terminal status.
+    pub at: Timestamp,
+    /// Becomes `startedAt` where the start was never seen by itself.
+    pub started_at: Option<Timestamp>,
+    /// The message that stands in the job from then on.
+    pub status_message: Option<String>,
+    /// The exit code.
+    pub exit_code: Option<i32>,
+}
+
+/// A key as it is stored: of the secret only a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Its public id, a part of the key.
+    pub id: String,
+    /// Hash of the key's secret.
+    pub hash: [u8; 32],
+    /// Whose it is.
+    pub organization: String,
+    /// What it may do.
+    pub role: Role,
+    /// The name that jobs started with it carry as `user`.
+    pub user: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What is known of a request with an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// It is the first with this key, or the first one never got an answer because its server stopped: go on. The job
+    /// that it starts gets this id, the same at each repetition.
+    Proceed(JobId),
+    /// The first one is being worked on.
+    InFlight,
+    /// The first one was another request.
+    Different,
+    /// The first one was answered so.
+    Answered(StoredReply),
+}
+
+/// The answer to the first request with an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReply {
+    /// HTTP status.
+    pub status: u16,
+    /// Media type.
+    pub media_type: String,
+    /// Body; at most 1 MiB is kept.
+    pub body: Vec<u8>,
+}
+
+/// Identifies a request with an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Whose.
+    pub organization: String,
+    /// The key that the client chose, 1 to 255 characters.
+    pub key: String,
+    /// Hash of method, path and body.
+    pub request_hash: [u8; 32],
+    /// This run of the server: a request that was in flight in another run is not any more.
+    pub run: JobId,
+}
+
+/// The control plane.
+#[async_trait]
+pub trait ControlStore: Send + Sync + 'static {
+    /// Stores a job. A job of this id that exists already stays as it is and is answered.
+    async fn insert_job(&self, job: NewJob) -> Result<StoredJob, StoreError>;
+
+    /// One job.
+    async fn read_job(&self, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError>;
+
+    /// A page of jobs.
+    async fn list_jobs(&self, query: JobQuery) -> Result<JobList, StoreError>;
+
+    /// The types that jobs of the scope have, sorted.
+    async fn job_types(&self, scope: &Scope) -> Result<Vec<String>, StoreError>;
+
+    /// Changes a job apart from its status; moves `modifiedAt`.
+    async fn change_job(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        change: JobChange,
+        now: Timestamp,
+    ) -> Result<Changed, StoreError>;
+
+    /// Makes transitions in one transaction; each one that finds the job as it expects is made. Answers, in order,
+    /// the job as it is now where the transition was made.
+    async fn transition(&self, transitions: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError>;
+
+    /// Hands PERSISTED jobs to the queue (SCHEDULED), then claims up to `free` queued ones, by priority, then age: each
+    /// gets the next attempt and is marked as claimed. The claim is durable before any launch.
+    async fn claim_due(&self, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError>;
+
+    /// All claimed jobs that have not ended: what a starting server must find again.
+    async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError>;
+
+    /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended.
+    async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError>;
+
+    /// Notes that a job writes to a storage, before it does.
+    async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<(), StoreError>;
+
+    /// The storages that a job has written to, by their ids.
+    async fn noted_storages(&self, id: JobId) -> Result<Vec<String>, StoreError>;
+
+    /// Begins a request with an idempotency key; `id` is for the job that it may start.
+    async fn begin_request(&self, key: &IdempotencyKey, id: JobId, now: Timestamp) -> Result<Idempotency, StoreError>;
+
+    /// Keeps the answer; `None` forgets the request, so that it can be tried again.
+    async fn end_request(&self, key: &IdempotencyKey, reply: Option<StoredReply>) -> Result<(), StoreError>;
+
+    /// Forgets requests older than this; at most `limit` at a time. Answers how many.
+    async fn forget_requests(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
+    /// Stores a key.
+    async fn insert_key(&self, key: StoredKey) -> Result<(), StoreError>;
+
+    /// The key with this id, revoked or not.
+    async fn read_key(&self, id: &str) -> Result<Option<StoredKey>, StoreError>;
+
+    /// All keys of the scope.
+    async fn list_keys(&self, scope: &Scope) -> Result<Vec<StoredKey>, StoreError>;
+
+    /// Revokes a key; false if there is none.
+    async fn revoke_key(&self, scope: &Scope, id: &str, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Whether any key exists that is not revoked.
+    async fn has_keys(&self) -> Result<bool, StoreError>;
+
+    /// Finishes what is in flight and closes the file.
+    async fn close(&self);
+}

@@ -1,0 +1,41 @@
+//! What can go wrong in a store, whichever driver it has.
+
+use docket_contract::{Code, Error};
+
+/// A failure of a store. What a caller asked for and is not there is no failure: it is a `None`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full. Nothing of the request was saved; reads go on.
+    #[error("the disk is full")]
+    Full,
+    /// The file that holds the storage is damaged; only this storage is affected.
+    #[error("the storage is damaged: {0}")]
+    Damaged(String),
+    /// The bounded queue of writes is full, or the write waited too long to begin. Nothing was saved.
+    #[error("too many writes are waiting")]
+    Overloaded,
+    /// The store is being closed.
+    #[error("the store is closing")]
+    Closing,
+    /// Anything else; the text is for the log, not for clients.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Error::new(Code::StorageFull, "The disk is full; nothing of this request was saved."),
+            StoreError::Damaged(reason) => {
+                tracing::error!(%reason, "storage damaged");
+                Error::new(Code::StorageDamaged, "The file that holds this storage is damaged.")
+            }
+            StoreError::Overloaded => Error::new(Code::Overloaded, "Too many writes are waiting; nothing was saved."),
+            StoreError::Closing => Error::new(Code::ShuttingDown, "The server is stopping."),
+            StoreError::Internal(reason) => {
+                tracing::error!(%reason, "store failed");
+                Error::new(Code::Internal, "The server failed; its log has the reason.")
+            }
+        }
+    }
+}

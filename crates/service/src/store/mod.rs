@@ -1,0 +1,13 @@
+//! What the service asks of its storage, in the words of the domain. Drivers bind, run and map; they take no decision.
+//!
+//! Two planes, two traits: [`ControlStore`] keeps jobs, keys and idempotency records; [`ResultStore`] keeps results, one
+//! storage apart from another. Every write is durable when its future is ready. Time comes in as a parameter, never
+//! from the database.
+
+mod control;
+mod error;
+mod results;
+
+pub use control::*;
+pub use error::StoreError;
+pub use results::*;
