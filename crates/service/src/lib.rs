@@ -1,4 +1,11 @@
 //! What Docket does: storage, execution, operations, and the faces that translate between them and the network.
 
+pub mod access;
 pub mod clock;
+pub mod engine;
+pub mod executors;
+pub mod faces;
+pub mod handler;
+pub mod operations;
+pub mod secrets;
 pub mod store;

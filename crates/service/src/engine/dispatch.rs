@@ -1,0 +1,92 @@
+//! Claims due jobs and hands them to the executor. The claim is durable before the launch, and the launch can be
+//! repeated: the executor knows the attempt by its key.
+
+use super::launch::launch;
+use super::watch::record;
+use super::{Shared, grace, key};
+use crate::executors::{ExecutorError, Observed, State};
+use crate::store::{StoreError, StoredJob};
+use docket_contract::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch as signal;
+
+/// Looks for due jobs at least this often, also when nobody woke it.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a failed step waits before it is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Dispatches until `stop`.
+pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
+    loop {
+        match run_once(&shared, shared.clock.now()).await {
+            Ok(0) => {
+                tokio::select! {
+                    () = shared.due.notified() => {}
+                    () = tokio::time::sleep(PERIOD) => {}
+                    _ = stop.wait_for(|stopped| *stopped) => return,
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%error, "claiming jobs failed");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        if *stop.borrow() {
+            return;
+        }
+    }
+}
+
+/// Claims as many jobs as there is room for and launches them; answers how many.
+pub(super) async fn run_once(shared: &Shared, now: Timestamp) -> Result<usize, StoreError> {
+    let claiming = shared.claiming.lock().await;
+    let claimed = shared.control.claim_due(now, shared.active.free()).await?;
+    for job in &claimed {
+        shared.active.add(job);
+    }
+    drop(claiming);
+    hand_over(shared, &claimed).await;
+    Ok(claimed.len())
+}
+
+/// Launches claimed jobs. When the executor does not take them, they stay claimed, and the watch launches them again
+/// once it answers: a launch is repeated for every attempt that the executor does not know.
+pub(super) async fn hand_over(shared: &Shared, claimed: &[StoredJob]) {
+    if claimed.is_empty() {
+        return;
+    }
+    let launches = claimed.iter().map(|job| launch(job, &shared.settings, &shared.secrets)).collect();
+    match shared.executor.launch(launches).await {
+        Ok(()) => {
+            // Canceled between claim and launch: the executor had not heard of the attempt then.
+            for job in claimed {
+                if let Some(request) = shared.active.get(key(job)).and_then(|attempt| attempt.cancel)
+                    && let Err(error) = shared.executor.cancel(key(job), grace(&request)).await
+                {
+                    tracing::warn!(%error, "cancel could not be passed on");
+                    shared.launch_again.notify_one();
+                }
+            }
+        }
+        Err(ExecutorError::TooLarge { .. }) if claimed.len() > 1 => {
+            // One of them is too large for a message: the others go alone.
+            for job in claimed {
+                Box::pin(hand_over(shared, std::slice::from_ref(job))).await;
+            }
+        }
+        Err(error @ ExecutorError::TooLarge { .. }) => {
+            let state = State::Refused { reason: error.to_string(), at_ms: shared.clock.now().as_millis() };
+            let refused: Vec<_> = claimed.iter().map(|job| Observed { key: key(job), state: state.clone() }).collect();
+            if let Err(error) = record(shared, &refused).await {
+                tracing::error!(%error, "a refused launch could not be recorded");
+                shared.launch_again.notify_one();
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, jobs = claimed.len(), "launching jobs failed");
+            shared.launch_again.notify_one();
+        }
+    }
+}

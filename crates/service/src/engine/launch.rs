@@ -1,0 +1,66 @@
+//! From a claimed job to what its executor needs.
+
+use super::key;
+use crate::executors::Launch;
+use crate::secrets::Secrets;
+use crate::store::StoredJob;
+use docket_contract::caller::OwnJob;
+use docket_contract::job::{DEFAULT_GRACE_PERIOD_SECONDS, JobSpec};
+use std::time::Duration;
+
+/// What all launches share.
+#[derive(Clone, Debug)]
+pub struct LaunchSettings {
+    /// Most jobs that run at once.
+    pub slots: usize,
+    /// Where the running jobs reach this server.
+    pub url: String,
+    /// Bytes of log kept of an attempt.
+    pub log_limit_bytes: u64,
+}
+
+/// The launch of a claimed job. The variables of api.md win over the job's own of the same name.
+pub(super) fn launch(job: &StoredJob, settings: &LaunchSettings, secrets: &Secrets) -> Launch {
+    let spec = &job.job.spec;
+    let mut environment: Vec<(String, String)> =
+        spec.environment_variables.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect();
+    if let Some(heap) = heap_megabytes(spec) {
+        environment.push(("JAVA_TOOL_OPTIONS".to_owned(), format!("-Xmx{heap}m")));
+    }
+    let token = secrets.job_token(OwnJob { id: job.job.id, attempt: job.job.attempt });
+    environment.extend([
+        ("DOCKET_URL".to_owned(), settings.url.clone()),
+        ("DOCKET_JOB_ID".to_owned(), job.job.id.to_string()),
+        ("DOCKET_ATTEMPT".to_owned(), job.job.attempt.to_string()),
+        ("DOCKET_STORAGE_ID".to_owned(), spec.result_storage_id.clone().unwrap_or_default()),
+        ("DOCKET_TOKEN".to_owned(), token),
+    ]);
+    let grace = spec.grace_period_seconds.unwrap_or(DEFAULT_GRACE_PERIOD_SECONDS);
+    Launch {
+        key: key(job),
+        commands: spec.commands.clone(),
+        environment,
+        log_limit_bytes: settings.log_limit_bytes,
+        grace_period: Duration::from_secs(u64::try_from(grace).unwrap_or_default()),
+        image: spec.docker_image_url.clone(),
+    }
+}
+
+/// `xmx`, or `memoryLimit` less 200 MB where that leaves something (api.md section 2).
+fn heap_megabytes(spec: &JobSpec) -> Option<i32> {
+    spec.xmx.or_else(|| spec.memory_limit.map(|limit| limit - 200).filter(|heap| *heap > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heap_follows_the_memory_limit() {
+        let spec = |xmx, memory_limit| JobSpec { xmx, memory_limit, ..JobSpec::default() };
+        assert_eq!(heap_megabytes(&spec(Some(100), Some(1000))), Some(100));
+        assert_eq!(heap_megabytes(&spec(None, Some(1000))), Some(800));
+        assert_eq!(heap_megabytes(&spec(None, Some(150))), None);
+        assert_eq!(heap_megabytes(&spec(None, None)), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! Records what the executor reports. A report is applied by the state machine; the executor forgets an end only when
+//! it is durable here.
+
+use super::active::Attempt;
+use super::{Shared, adopt};
+use crate::executors::{AttemptKey, CANCELED_BEFORE_START, ExecutorError, Exit, Observed, State};
+use crate::store::{StoreError, Transition};
+use docket_contract::state::{Event, IllegalTransition};
+use docket_contract::{JobId, Status, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch as signal;
+use tokio::time::Instant;
+
+/// How long a failed step waits before it is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// After so long without an answer of the executor the jobs' state counts as unknown.
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(5);
+
+/// Watches until `stop`.
+pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
+    let mut silent_since: Option<Instant> = None;
+    let mut adopted = false;
+    while !*stop.borrow() {
+        let step = async {
+            if !adopted {
+                adopt::run_once(&shared, shared.clock.now()).await?;
+                adopted = true;
+                silent_since = None;
+            }
+            tokio::select! {
+                events = shared.executor.events() => record(&shared, &events?).await?,
+                () = shared.launch_again.notified() => adopted = false,
+            }
+            Ok::<(), Failure>(())
+        };
+        let failure = tokio::select! {
+            done = step => done.err(),
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        };
+        let Some(failure) = failure else { continue };
+        tracing::warn!(error = %failure, "watching the executor failed");
+        adopted = false;
+        let since = *silent_since.get_or_insert_with(Instant::now);
+        if matches!(failure, Failure::Executor(_))
+            && since.elapsed() >= UNREACHABLE_AFTER
+            && let Err(error) = adopt::mark_unknown(&shared, shared.clock.now()).await
+        {
+            tracing::error!(%error, "marking jobs as UNKNOWN failed");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What can fail while watching.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Records a batch of reports in one transaction, then lets the executor forget the ends.
+pub(super) async fn record(shared: &Shared, events: &[Observed]) -> Result<(), Failure> {
+    let mut transitions = Vec::with_capacity(events.len());
+    let mut forget = Vec::new();
+    for observed in events {
+        match shared.active.get(observed.key) {
+            Some(attempt) => match transition(observed, &attempt) {
+                Ok(Some(transition)) => transitions.push((observed, transition)),
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, attempt = %observed.key, "a report does not fit the job"),
+            },
+            // It ended already, for the store: the executor had not heard of it yet.
+            None if observed.state.is_final() => forget.push(observed.key),
+            None => {}
+        }
+    }
+    let changes = transitions.iter().map(|(_, transition)| transition.clone()).collect();
+    let made = shared.control.transition(changes).await?;
+    for ((observed, transition), job) in transitions.iter().zip(made) {
+        match job {
+            Some(job) if job.job.status.is_terminal() => {
+                shared.active.remove(observed.key);
+                forget.push(observed.key);
+            }
+            Some(job) => shared.active.moved(&job),
+            None => tracing::error!(attempt = %observed.key, from = ?transition.from, "a transition found another job"),
+        }
+    }
+    if !forget.is_empty() {
+        shared.due.notify_one();
+        shared.executor.forget(&forget).await?;
+    }
+    Ok(())
+}
+
+/// The transition that a report asks for; `None` if it tells nothing new.
+fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transition>, IllegalTransition> {
+    let from = attempt.status;
+    let mut exit_code = None;
+    let (at, started_at, to, message) = match &observed.state {
+        State::Queued => return Ok(None),
+        State::Running { .. } if from == Status::Running => return Ok(None),
+        State::Running { started_at_ms } => {
+            let at = Timestamp::from_millis(*started_at_ms);
+            (at, Some(at), from.after(Event::Started)?, None)
+        }
+        State::Refused { reason, at_ms } => {
+            let at = Timestamp::from_millis(*at_ms);
+            let event = if reason == CANCELED_BEFORE_START { Event::Canceled } else { Event::Refused };
+            let message = canceled(attempt).unwrap_or_else(|| format!("The job can't be started: {reason}"));
+            (at, None, from.after(event)?, Some(message))
+        }
+        State::Ended { exit, started_at_ms, finished_at_ms } => {
+            let running = if from == Status::Running { from } else { from.after(Event::Started)? };
+            let (event, message) = end(exit, attempt);
+            if let Exit::Code(code) = exit {
+                exit_code = Some(*code);
+            }
+            let started_at = Timestamp::from_millis(*started_at_ms);
+            (Timestamp::from_millis(*finished_at_ms), Some(started_at), running.after(event)?, message)
+        }
+    };
+    Ok(Some(Transition {
+        id: JobId(observed.key.job_id),
+        attempt: number(observed.key),
+        from,
+        claimed: true,
+        to,
+        at,
+        started_at: started_at.or(attempt.started_at),
+        status_message: message,
+        exit_code,
+    }))
+}
+
+/// What an exit means, and what to tell of it. Of a job that ended on request it does not matter how it did.
+fn end(exit: &Exit, attempt: &Attempt) -> (Event, Option<String>) {
+    if let Some(message) = canceled(attempt) {
+        return (Event::Canceled, Some(message));
+    }
+    match exit {
+        Exit::Code(0) => (Event::Exited(0), None),
+        Exit::Code(code) => (Event::Exited(*code), Some(format!("The job ended with exit code {code}."))),
+        Exit::Signal(signal) => (Event::Signaled, Some(format!("The job was killed by signal {signal}."))),
+        Exit::Lost => (Event::Lost, Some("The process was lost: its supervisor ended without it.".to_owned())),
+    }
+}
+
+fn canceled(attempt: &Attempt) -> Option<String> {
+    let request = attempt.cancel.as_ref()?;
+    Some(crate::operations::cancel_message("Canceled", request.reason.as_deref()))
+}
+
+pub(super) fn number(key: AttemptKey) -> i32 {
+    i32::try_from(key.attempt).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::CancelRequest;
+
+    fn ended(exit: Exit, from: Status, cancel: Option<&str>) -> Transition {
+        let key = AttemptKey { job_id: uuid::Uuid::from_u128(1), attempt: 1 };
+        let state = State::Ended { exit, started_at_ms: 5, finished_at_ms: 9 };
+        let cancel = cancel.map(|reason| CancelRequest { reason: Some(reason.to_owned()), grace_period_seconds: 1 });
+        let attempt = Attempt { status: from, started_at: None, cancel };
+        transition(&Observed { key, state }, &attempt).expect("legal").expect("new")
+    }
+
+    #[test]
+    fn exits_mean_what_the_api_says() {
+        for from in [Status::Running, Status::Scheduled, Status::Unknown] {
+            let done = ended(Exit::Code(0), from, None);
+            assert_eq!((done.from, done.to, done.exit_code), (from, Status::Finished, Some(0)));
+            assert_eq!(done.started_at, Some(Timestamp::from_millis(5)), "also when the start was never reported");
+            assert_eq!(ended(Exit::Code(3), from, None).to, Status::Failed);
+            assert_eq!(ended(Exit::Signal(9), from, None).to, Status::Died);
+            assert_eq!(ended(Exit::Lost, from, None).to, Status::Died);
+            let canceled = ended(Exit::Code(0), from, Some("enough"));
+            assert_eq!((canceled.to, canceled.status_message.as_deref()), (Status::Canceled, Some("Canceled: enough")));
+        }
+    }
+}

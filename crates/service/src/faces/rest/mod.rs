@@ -1,0 +1,134 @@
+//! The REST face: every operation of the table at its method and path, plain and under `/v2` (api.md section 1).
+//!
+//! It decodes, calls the handler and encodes. Nothing here knows an operation: rows are mounted by walking the table.
+//! It takes no decision about jobs or results, and no key apart from handing it to [`Access`].
+
+mod body;
+mod decode;
+mod explain;
+mod idempotency;
+mod observe;
+mod params;
+mod reply;
+mod road;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use body::BodyLimits;
+
+use self::body::Memory;
+use self::road::{Entry, Road, Row};
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::faces::openapi;
+use crate::handler::{Encoded, Handler};
+use crate::store::ControlStore;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{any, get};
+use bytes::Bytes;
+use docket_contract::operations::{Behaviour, Operation, Visitor, walk};
+use docket_contract::{Code, Error, JobId};
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+
+/// Tells whether the server can do its work; the error is the reason why not, for operators.
+pub type Ready = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Settings of the face.
+#[derive(Clone, Debug)]
+pub struct RestOptions {
+    /// Bounds on bodies.
+    pub bodies: BodyLimits,
+    /// From when on a request is logged as slow. Default 1 s.
+    pub slow: Duration,
+    /// Bodies from this size on are decoded apart from the threads that serve connections. Default 4 MiB.
+    pub large_body: usize,
+}
+
+impl Default for RestOptions {
+    fn default() -> Self {
+        Self { bodies: BodyLimits::default(), slow: Duration::from_secs(1), large_body: 4 << 20 }
+    }
+}
+
+/// What the face works with.
+pub struct RestState<B> {
+    handler: Handler<B>,
+    access: Arc<dyn Access>,
+    control: Arc<dyn ControlStore>,
+    clock: Arc<dyn Clock>,
+    run: JobId,
+    ready: Ready,
+    memory: Memory,
+    options: RestOptions,
+}
+
+impl<B: Behaviour<Body = Encoded>> RestState<B> {
+    /// The face's parts. `run` identifies this run of the server, for requests that another run left in flight.
+    pub fn new(
+        handler: Handler<B>,
+        access: Arc<dyn Access>,
+        control: Arc<dyn ControlStore>,
+        clock: Arc<dyn Clock>,
+        run: JobId,
+        ready: Ready,
+        options: RestOptions,
+    ) -> Self {
+        let memory = Memory::new(options.bodies.clone());
+        Self { handler, access, control, clock, run, ready, memory, options }
+    }
+}
+
+/// Collects the rows of each path.
+struct Mount<B> {
+    app: Arc<RestState<B>>,
+    paths: BTreeMap<&'static str, Vec<Box<dyn Road>>>,
+}
+
+impl<B: Behaviour<Body = Encoded>> Visitor for Mount<B> {
+    fn visit<O: Operation>(&mut self) {
+        self.paths.entry(O::PATH).or_default().push(Box::new(Row::<B, O>::new(Arc::clone(&self.app))));
+    }
+}
+
+/// The whole face: the table, `/openapi.json`, `/healthz` and `/readyz`.
+pub fn router<B: Behaviour<Body = Encoded>>(app: Arc<RestState<B>>) -> Router {
+    let mut mount = Mount { app: Arc::clone(&app), paths: BTreeMap::new() };
+    walk(&mut mount);
+    let mut router = Router::new();
+    for (template, roads) in mount.paths {
+        let entry = Arc::new(Entry::new(template, roads));
+        let service = any(move |request| Arc::clone(&entry).answer(request));
+        router = router.route(template, service.clone()).route(&format!("/v2{template}"), service);
+    }
+    let document = Bytes::from(openapi::document().to_string());
+    let slow = app.options.slow;
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Precise(4))
+        // Events must reach their reader one by one.
+        .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE));
+    router
+        .route("/healthz", get(|| async { reply::response(200, "application/json", r#"{"status":"ok"}"#) }))
+        .route("/readyz", get(move || readiness(app)))
+        .route("/openapi.json", get(move || async { reply::response(200, "application/json", document) }))
+        .fallback(|| async { reply::problem(&Error::new(Code::NotFound, "There is no such path."), "/") })
+        .method_not_allowed_fallback(|| async { road::method_not_allowed("/", "GET, HEAD") })
+        .layer(compression)
+        .layer(from_fn_with_state(slow, observe::observe))
+}
+
+async fn readiness<B: Behaviour<Body = Encoded>>(app: Arc<RestState<B>>) -> Response {
+    let (status, body) = match (app.ready)().await {
+        Ok(()) => (200, serde_json::json!({"status": "ready"})),
+        Err(reason) => (503, serde_json::json!({"status": "not ready", "reason": reason})),
+    };
+    reply::response(status, "application/json", body.to_string())
+}

@@ -1,0 +1,185 @@
+//! The parameters of a request: what stands in its path and its query, by name.
+//!
+//! Decoding is strict: percent-escapes must be whole and UTF-8. What the operation does not know is kept apart, to be
+//! named to the client.
+
+use docket_contract::Error;
+use docket_contract::operations::{Method, Operation};
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+/// Most different names in one query; the length of a request line is bounded by the listener.
+const MAX_NAMES: usize = 100;
+
+/// Where an operation expects its parameters.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    /// The names of the path's parameters with their place, counted in segments from the end.
+    path: Vec<(&'static str, usize)>,
+    /// The names that a query may give; `None` for all but the path's.
+    query: Option<&'static [&'static str]>,
+    literal: &'static [&'static str],
+}
+
+impl Shape {
+    /// The shape of one row of the table.
+    pub(super) fn of<O: Operation>() -> Self {
+        let name = |part: &'static str| part.strip_prefix('{')?.strip_suffix('}');
+        let path = O::PATH.rsplit('/').enumerate().filter_map(|(place, part)| Some((name(part)?, place))).collect();
+        let query = matches!(O::METHOD, Method::Post | Method::Put).then_some(O::QUERY);
+        Self { path, query, literal: O::LITERAL }
+    }
+
+    /// Whether a body is read.
+    pub(super) fn has_body(&self) -> bool {
+        self.query.is_some()
+    }
+
+    /// Whether `name` is taken from path or query, so that a member of the body can't give it.
+    pub(super) fn is_parameter(&self, name: &str) -> bool {
+        self.in_path(name) || self.query.is_some_and(|query| query.contains(&name))
+    }
+
+    fn in_path(&self, name: &str) -> bool {
+        self.path.iter().any(|(known, _)| *known == name)
+    }
+}
+
+/// A parameter with all its occurrences, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Param {
+    /// Its name.
+    pub(super) name: Cow<'static, str>,
+    /// Its values, in order; never empty.
+    pub(super) values: Vec<String>,
+    /// Whether occurrences are matched as they are, because they may hold commas.
+    pub(super) literal: bool,
+}
+
+impl Param {
+    /// The items of an array: each occurrence split at commas, empty parts dropped.
+    ///
+    /// A literal parameter is not split; only one that occurs once and holds a comma counts whole and split.
+    pub(super) fn items(&self) -> Vec<&str> {
+        let mut items: Vec<&str> = Vec::with_capacity(self.values.len());
+        if self.literal {
+            items.extend(self.values.iter().map(String::as_str).filter(|value| !value.is_empty()));
+        }
+        if !self.literal || (self.values.len() == 1 && self.values[0].contains(',')) {
+            items.extend(self.values.iter().flat_map(|value| value.split(',')).filter(|part| !part.is_empty()));
+        }
+        items
+    }
+}
+
+/// The parameters of one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Params {
+    /// Those that the input may take, the path's first.
+    pub(super) list: Vec<Param>,
+    /// Names that no parameter has, or that only the path may give.
+    pub(super) ignored: Vec<String>,
+}
+
+impl Params {
+    /// Reads path and query of a request whose path matches the shape's template.
+    pub(super) fn read(shape: &Shape, path: &str, query: Option<&str>) -> Result<Self, Error> {
+        let mut params = Self::default();
+        for (name, place) in shape.path.iter().rev() {
+            let value = decode(path.rsplit('/').nth(*place).unwrap_or_default(), name)?.into_owned();
+            params.list.push(Param { name: Cow::Borrowed(name), values: vec![value], literal: true });
+        }
+        for part in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+            params.add(shape, part)?;
+        }
+        Ok(params)
+    }
+
+    fn add(&mut self, shape: &Shape, part: &str) -> Result<(), Error> {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let name = decode(&name.replace('+', " "), name)?.into_owned();
+        if shape.in_path(&name) || shape.query.is_some_and(|query| !query.contains(&name.as_str())) {
+            if self.ignored.len() < MAX_NAMES && !self.ignored.contains(&name) {
+                self.ignored.push(name);
+            }
+            return Ok(());
+        }
+        let value = decode(&value.replace('+', " "), &name)?.into_owned();
+        if let Some(known) = self.list.iter_mut().find(|param| param.name == name) {
+            known.values.push(value);
+        } else if self.list.len() < MAX_NAMES {
+            let literal = shape.literal.contains(&name.as_str());
+            self.list.push(Param { name: Cow::Owned(name), values: vec![value], literal });
+        } else {
+            let detail = format!("A request can have at most {MAX_NAMES} different parameters.");
+            return Err(Error::field("", "too_many", detail));
+        }
+        Ok(())
+    }
+}
+
+/// Decodes percent-escapes. An escape that is not whole, or bytes that are not UTF-8, are refused.
+fn decode<'a>(text: &'a str, name: &str) -> Result<Cow<'a, str>, Error> {
+    // The name itself may be what is wrong; it is shown as it was sent, but not at any length.
+    let fail = |reason: &str| {
+        let name: String = name.chars().take(64).collect();
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        Error::field(pointer, "invalid_format", format!("{name} {reason}"))
+    };
+    let whole = text.split('%').skip(1).all(|escape| {
+        let mut digits = escape.bytes();
+        (0..2).all(|_| digits.next().is_some_and(|digit| digit.is_ascii_hexdigit()))
+    });
+    if !whole {
+        return Err(fail("must have two hexadecimal digits behind each %"));
+    }
+    percent_decode_str(text).decode_utf8().map_err(|_| fail("must be percent-encoded UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use docket_contract::operations::{InsertJobResults, ListJobRunResults, ListJobs};
+
+    fn read(shape: &Shape, path: &str, query: &str) -> Params {
+        Params::read(shape, path, Some(query)).unwrap_or_else(|e| panic!("{path}?{query}: {e:?}"))
+    }
+
+    #[test]
+    fn path_and_query_are_kept_apart() {
+        let shape = Shape::of::<ListJobRunResults>();
+        let params = read(&shape, "/v2/jobs/a%2Fb/results", "jobId=other&storageId=s+1&limit=");
+        let list: Vec<_> = params.list.iter().map(|p| (&*p.name, p.values.join("|"))).collect();
+        assert_eq!(list, [("jobId", "a/b".to_owned()), ("storageId", "s 1".to_owned()), ("limit", String::new())]);
+        assert_eq!(params.ignored, ["jobId"]);
+
+        let params = read(&Shape::of::<InsertJobResults>(), "/jobs/a/results", "results=1&storageId=s&x=%C3%BC");
+        assert_eq!(params.list.len(), 2);
+        assert_eq!(params.ignored, ["results", "x"]);
+    }
+
+    #[test]
+    fn arrays_have_both_forms() {
+        let params = read(&Shape::of::<ListJobs>(), "/jobs", "tags=a&tags=b,c,,&tags=&tags=%2C");
+        assert_eq!(params.list[0].items(), ["a", "b", "c"]);
+
+        let shape = Shape::of::<ListJobRunResults>();
+        let items = |query: &str| read(&shape, "/jobs/a/results", query).list[1].clone();
+        assert_eq!(items("externalId=a,b").items(), ["a,b", "a", "b"]);
+        assert_eq!(items("externalId=a").items(), ["a"]);
+        assert_eq!(items("externalId=a,b&externalId=c").items(), ["a,b", "c"]);
+        assert!(items("externalId=").items().is_empty());
+    }
+
+    #[test]
+    fn broken_escapes_name_their_parameter() {
+        let shape = Shape::of::<ListJobs>();
+        for query in ["user=%", "user=%4", "user=%zz", "user=%ff", "user=a%C3", "user=%+1"] {
+            let error = Params::read(&shape, "/jobs", Some(query)).unwrap_err();
+            assert_eq!(error.errors[0].pointer, "/user", "{query}");
+        }
+        assert_eq!(Params::read(&shape, "/jobs", Some("a%ff=1")).unwrap_err().errors[0].pointer, "/a%ff");
+        let many = (0..200).map(|n| format!("n{n}=")).collect::<Vec<_>>().join("&");
+        assert_eq!(Params::read(&shape, "/jobs", Some(&many)).unwrap_err().errors[0].code, "too_many");
+    }
+}

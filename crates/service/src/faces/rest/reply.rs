@@ -1,0 +1,98 @@
+//! Answers: outputs, streams and problems, as HTTP responses.
+
+use crate::handler::Encoded;
+use axum::body::Body;
+use axum::response::Response;
+use docket_contract::error::Problem;
+use docket_contract::operations::Operation;
+use docket_contract::{Code, Error, Reply};
+use futures_util::TryStreamExt;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+/// Names what a request held and the server ignored, so that a typo is seen.
+pub(super) const IGNORED_FIELDS: HeaderName = HeaderName::from_static("docket-ignored-fields");
+/// Longest value of that header.
+const MAX_IGNORED_BYTES: usize = 1000;
+
+/// A response with a body in one piece.
+pub(super) fn response(status: u16, media_type: &str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // Media types come from the table or from our own records: they are valid header values.
+    if let Ok(media_type) = HeaderValue::from_str(media_type) {
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    }
+    response
+}
+
+/// An error as a problem (RFC 9457). `instance` is a path template, never a path: an id that is unknown and one of
+/// another organization answer with the same bytes.
+pub(super) fn problem(error: &Error, instance: &str) -> Response {
+    let body = serde_json::to_vec(&Problem::new(error, instance)).unwrap_or_default();
+    let mut response = response(error.code.status(), "application/problem+json", body);
+    if let Some(seconds) = error.retry_after_seconds() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if error.code == Code::Unauthenticated {
+        let challenge = HeaderValue::from_static("Bearer realm=\"docket\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// The answer of an operation.
+pub(super) fn answer<O: Operation>(result: Result<Reply<O::Output, Encoded>, Error>) -> Response {
+    match result.and_then(|reply| success::<O>(reply)) {
+        Ok(response) => response,
+        Err(error) => problem(&error, O::PATH),
+    }
+}
+
+fn success<O: Operation>(reply: Reply<O::Output, Encoded>) -> Result<Response, Error> {
+    let Encoded { stream, length } = match reply {
+        Reply::Typed(output) => return Ok(response(200, O::MEDIA_TYPE, typed::<O>(&output)?)),
+        Reply::Encoded(encoded) => encoded,
+    };
+    let stream = stream.inspect_err(|error| tracing::error!(%error, "answer broken off"));
+    let mut response = response(200, O::MEDIA_TYPE, Body::from_stream(stream));
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    Ok(response)
+}
+
+fn typed<O: Operation>(output: &O::Output) -> Result<Vec<u8>, Error> {
+    let fail = |error: serde_json::Error| {
+        tracing::error!(%error, operation = O::NAME, "answer can't be encoded");
+        Error::new(Code::Internal, "The server failed; its log has the reason.")
+    };
+    if O::MEDIA_TYPE == "application/json" {
+        return serde_json::to_vec(output).map_err(fail);
+    }
+    // A text is sent as it is, not as a JSON string.
+    match serde_json::to_value(output).map_err(fail)? {
+        serde_json::Value::String(text) => Ok(text.into_bytes()),
+        other => Ok(other.to_string().into_bytes()),
+    }
+}
+
+/// Names what was ignored: visible ASCII only, and not at any length.
+pub(super) fn name_ignored(response: &mut Response, ignored: &[String]) {
+    let mut value = String::new();
+    for name in ignored {
+        let name: String = name
+            .chars()
+            .take(128)
+            .map(|char| if char.is_ascii_graphic() && char != ',' { char } else { '?' })
+            .collect();
+        if value.len() + name.len() + 2 > MAX_IGNORED_BYTES {
+            value.push_str(", ...");
+            break;
+        }
+        value.push_str(if value.is_empty() { "" } else { ", " });
+        value.push_str(&name);
+    }
+    if let (false, Ok(value)) = (value.is_empty(), HeaderValue::from_str(&value)) {
+        response.headers_mut().insert(IGNORED_FIELDS, value);
+    }
+}

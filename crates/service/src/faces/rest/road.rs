@@ -1,0 +1,210 @@
+//! The road of a request: from a path of the table to the operation and back.
+
+use super::body::{Collected, discard};
+use super::params::{Params, Shape};
+use super::reply::{answer, name_ignored, problem};
+use super::{RestState, decode, idempotency, observe};
+use crate::handler::Encoded;
+use crate::store::IdempotencyKey;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use docket_contract::operations::{Behaviour, Method, Operation};
+use docket_contract::{Caller, Code, Error, JobId};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// One row of the table, its types forgotten.
+pub(super) trait Road: Send + Sync {
+    fn method(&self) -> Method;
+    fn answer(&self, request: Request) -> BoxFuture<'static, Result<Response, Error>>;
+}
+
+/// The rows that share a path.
+pub(super) struct Entry {
+    template: &'static str,
+    roads: Vec<Box<dyn Road>>,
+    allow: String,
+}
+
+impl Entry {
+    pub(super) fn new(template: &'static str, roads: Vec<Box<dyn Road>>) -> Self {
+        let mut allow: Vec<_> = roads.iter().map(|road| road.method().name()).collect();
+        if allow.contains(&"GET") {
+            allow.push("HEAD");
+        }
+        allow.push("OPTIONS");
+        Self { template, roads, allow: allow.join(", ") }
+    }
+
+    /// Answers a request for this path. A panic on the way is an answer, too: the connection goes on.
+    pub(super) async fn answer(self: Arc<Self>, request: Request) -> Response {
+        observe::note_path(self.template);
+        let wanted = match request.method() {
+            &http::Method::OPTIONS => return self.options(),
+            &http::Method::HEAD => "GET",
+            method => method.as_str(),
+        };
+        let Some(road) = self.roads.iter().find(|road| road.method().name() == wanted) else {
+            discard(request.into_body());
+            return method_not_allowed(self.template, &self.allow);
+        };
+        let work = AssertUnwindSafe(async { road.answer(request).await }).catch_unwind();
+        let result = work.await.unwrap_or_else(|_| {
+            tracing::error!("request panicked");
+            Err(Error::new(Code::Internal, "The server failed; its log has the reason."))
+        });
+        result.unwrap_or_else(|error| problem(&error, self.template))
+    }
+
+    fn options(&self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = http::StatusCode::NO_CONTENT;
+        allow(&mut response, &self.allow);
+        response
+    }
+}
+
+/// The problem for a method that the path does not have.
+pub(super) fn method_not_allowed(template: &str, methods: &str) -> Response {
+    let error = Error::new(Code::MethodNotAllowed, format!("This path has the methods {methods}."));
+    let mut response = problem(&error, template);
+    allow(&mut response, methods);
+    response
+}
+
+fn allow(response: &mut Response, methods: &str) {
+    if let Ok(methods) = HeaderValue::from_str(methods) {
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+}
+
+/// A row of the table over a behaviour.
+pub(super) struct Row<B, O> {
+    app: Arc<RestState<B>>,
+    shape: Arc<Shape>,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<B: Behaviour<Body = Encoded>, O: Operation> Row<B, O> {
+    pub(super) fn new(app: Arc<RestState<B>>) -> Self {
+        Self { app, shape: Arc::new(Shape::of::<O>()), operation: PhantomData }
+    }
+}
+
+impl<B: Behaviour<Body = Encoded>, O: Operation> Road for Row<B, O> {
+    fn method(&self) -> Method {
+        O::METHOD
+    }
+
+    fn answer(&self, request: Request) -> BoxFuture<'static, Result<Response, Error>> {
+        Box::pin(travel::<B, O>(Arc::clone(&self.app), Arc::clone(&self.shape), request))
+    }
+}
+
+async fn travel<B: Behaviour<Body = Encoded>, O: Operation>(
+    app: Arc<RestState<B>>,
+    shape: Arc<Shape>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (parts, body) = request.into_parts();
+    // Who calls and what is named comes before the body: a stranger's is not read into memory.
+    let (caller, key, params) = match before_body::<B, O>(&app, &shape, &parts).await {
+        Ok(known) => known,
+        Err(error) => {
+            discard(body);
+            return Err(error);
+        }
+    };
+    let collected = if shape.has_body() {
+        app.memory.collect(&parts.headers, body).await?
+    } else {
+        discard(body);
+        Collected::default()
+    };
+    let Some(key) = key else {
+        return Ok(work::<B, O>(app, shape, caller, None, params, collected).await);
+    };
+    let path = parts.uri.path();
+    let path = path.strip_prefix("/v2").unwrap_or(path);
+    let query = parts.uri.query().unwrap_or_default();
+    let key = IdempotencyKey {
+        organization: caller.organization.clone(),
+        key,
+        request_hash: idempotency::request_hash(O::METHOD.name(), path, query, &collected.bytes),
+        run: app.run,
+    };
+    let control = Arc::clone(&app.control);
+    let clock = Arc::clone(&app.clock);
+    idempotency::once(control, &*clock, key, O::PATH, |seed| {
+        work::<B, O>(app, shape, caller, Some(seed), params, collected)
+    })
+    .await
+}
+
+async fn before_body<B: Behaviour<Body = Encoded>, O: Operation>(
+    app: &RestState<B>,
+    shape: &Shape,
+    parts: &Parts,
+) -> Result<(Caller, Option<String>, Params), Error> {
+    let caller = app.access.caller(presented(&parts.headers)?).await?;
+    observe::note_organization(&caller.organization);
+    // The handler checks again, with the job that the request names.
+    caller.authorize(O::ROLE, O::OPEN_TO_JOBS, caller.job.map(|own| own.id))?;
+    let key = if O::METHOD == Method::Post { idempotency::key(&parts.headers)? } else { None };
+    let params = Params::read(shape, parts.uri.path(), parts.uri.query())?;
+    Ok((caller, key, params))
+}
+
+/// The key of `X-API-KEY`, or else of `Authorization: Bearer`.
+fn presented(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let wrong = || Error::new(Code::Unauthenticated, "The key must be visible ASCII characters.");
+    if let Some(value) = headers.get(&API_KEY) {
+        return value.to_str().map(Some).map_err(|_| wrong());
+    }
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let value = value.to_str().map_err(|_| wrong())?;
+    let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
+    Ok(scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()))
+}
+
+/// Decodes, calls and encodes. Holds the body's share of the memory until the answer is there.
+async fn work<B: Behaviour<Body = Encoded>, O: Operation>(
+    app: Arc<RestState<B>>,
+    shape: Arc<Shape>,
+    caller: Caller,
+    seed: Option<JobId>,
+    params: Params,
+    collected: Collected,
+) -> Response {
+    let Collected { bytes, share } = collected;
+    let large = bytes.len() >= app.options.large_body;
+    let read = move || decode::decode::<O::Input>(&shape, &params, shape.has_body().then_some(&bytes[..]));
+    let decoded = if large { apart(read).await } else { read() };
+    let decoded = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return problem(&error, O::PATH),
+    };
+    let result = app.handler.call::<O>(caller, seed, decoded.input).await;
+    drop(share);
+    let mut response = answer::<O>(result);
+    name_ignored(&mut response, &decoded.ignored);
+    response
+}
+
+/// Runs what takes long apart from the threads that serve connections.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    done.unwrap_or_else(|error| {
+        tracing::error!(%error, "decoding ended without a result");
+        Err(Error::new(Code::Internal, "The server failed; its log has the reason."))
+    })
+}

@@ -1,0 +1,256 @@
+//! A behaviour that plays: it answers the examples and keeps nothing but what the tests ask about.
+
+use crate::access::Access;
+use crate::handler::Encoded;
+use crate::store::{
+    Changed, ControlStore, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope, StoreError,
+    StoredJob, StoredKey, StoredReply, Transition,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use docket_contract::caller::{Call, OwnJob};
+use docket_contract::job::JobSpec;
+use docket_contract::operations::*;
+use docket_contract::{Caller, Code, Error, Job, JobId, Role, Timestamp};
+use futures_util::StreamExt;
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+type Answer<T> = Result<Reply<T, Encoded>, Error>;
+
+#[derive(Default)]
+pub(super) struct Fake {
+    /// Started jobs.
+    pub(super) starts: AtomicUsize,
+    /// A start named `wait` has begun.
+    pub(super) waiting: Notify,
+    /// Lets it go on.
+    pub(super) go_on: Notify,
+    pub(super) not_ready: Mutex<Option<&'static str>>,
+    /// The last inputs, as JSON.
+    pub(super) seen: Mutex<Option<serde_json::Value>>,
+}
+
+impl Fake {
+    fn see(&self, input: &impl serde::Serialize) {
+        *self.seen.lock().expect("no panic") = serde_json::to_value(input).ok();
+    }
+
+    pub(super) fn seen(&self) -> serde_json::Value {
+        self.seen.lock().expect("no panic").clone().expect("an input was seen")
+    }
+
+    fn known(&self, id: JobId) -> Result<Job, Error> {
+        let job = ReadJob::example().1;
+        if job.id == id { Ok(job) } else { Err(Error::not_found()) }
+    }
+}
+
+impl Behaviour for Fake {
+    type Body = Encoded;
+
+    async fn start_job(&self, call: Call, input: JobSpec) -> Answer<Job> {
+        let number = self.starts.fetch_add(1, Ordering::SeqCst);
+        self.see(&input);
+        match input.name.as_deref() {
+            Some("panic") => panic!("asked for"),
+            Some("full") => return Err(Error::new(Code::StorageFull, "The disk is full.")),
+            Some("wait") => {
+                self.waiting.notify_one();
+                self.go_on.notified().await;
+            }
+            _ => {}
+        }
+        let id = call.seed.unwrap_or(JobId(uuid::Uuid::now_v7()));
+        Ok(Job { id, spec: input, attempt: number as i32, ..StartJob::example().1 }.into())
+    }
+
+    async fn list_jobs(&self, call: Call, input: ListJobsInput) -> Answer<JobsPage> {
+        self.see(&input);
+        let mut page = ListJobs::example().1;
+        page.start_after = Some(call.caller.organization);
+        Ok(page.into())
+    }
+
+    async fn read_job(&self, _: Call, input: JobInput) -> Answer<Job> {
+        Ok(self.known(input.job_id)?.into())
+    }
+
+    async fn update_job(&self, _: Call, input: UpdateJobInput) -> Answer<Job> {
+        self.see(&input);
+        Ok(self.known(input.job_id)?.into())
+    }
+
+    async fn cancel_job(&self, _: Call, input: CancelJobInput) -> Answer<Job> {
+        self.see(&input);
+        Ok(self.known(input.job_id)?.into())
+    }
+
+    async fn delete_job(&self, _: Call, input: JobInput) -> Answer<Job> {
+        Ok(self.known(input.job_id)?.into())
+    }
+
+    async fn update_result_data(&self, _: Call, input: UpdateResultDataInput) -> Answer<Job> {
+        self.see(&input);
+        Ok(self.known(input.job_id)?.into())
+    }
+
+    async fn list_job_types(&self, _: Call, _: NoInput) -> Answer<JobTypes> {
+        Ok(ListJobTypes::example().1.into())
+    }
+
+    async fn read_job_log(&self, _: Call, input: ReadJobLogInput) -> Answer<String> {
+        self.known(input.job_id)?;
+        Ok("a \"line\"\n".to_owned().into())
+    }
+
+    async fn list_job_run_results(&self, _: Call, input: ListJobRunResultsInput) -> Answer<JobResultsPage> {
+        self.see(&input);
+        self.known(input.job_id)?;
+        let page = serde_json::to_vec(&ListJobRunResults::example().1).expect("JSON");
+        let length = Some(page.len() as u64);
+        let pieces: Vec<_> = page.chunks(100).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        Ok(Reply::Encoded(Encoded { stream: futures_util::stream::iter(pieces).boxed(), length }))
+    }
+
+    async fn insert_job_results(&self, _: Call, input: InsertJobResultsInput) -> Answer<InsertSummary> {
+        self.known(input.job_id)?;
+        let created = input.results.0.len() as i32;
+        self.see(&input);
+        Ok(InsertSummary { created, ..InsertSummary::default() }.into())
+    }
+
+    async fn delete_job_results(&self, _: Call, input: DeleteJobResultsInput) -> Answer<DeletedResults> {
+        self.see(&input);
+        Ok(DeletedResults { deleted: 1 }.into())
+    }
+
+    async fn read_job_statistics(&self, _: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
+        self.known(input.job_id)?;
+        Ok(ReadJobStatistics::example().1.into())
+    }
+}
+
+/// Keys are the names of roles; `other` is an operator of another organization, `job` the known job's own token.
+pub(super) struct FakeAccess;
+
+#[async_trait]
+impl Access for FakeAccess {
+    async fn caller(&self, presented: Option<&str>) -> Result<Caller, Error> {
+        let refuse = || Error::new(Code::Unauthenticated, "A valid key is needed.");
+        let key = presented.ok_or_else(refuse)?;
+        let (organization, role, job) = match key {
+            "other" => ("other", Role::Operator, None),
+            "job" => ("own", Role::Worker, Some(OwnJob { id: ReadJob::example().1.id, attempt: 1 })),
+            role => ("own", role.parse().map_err(|_| refuse())?, None),
+        };
+        Ok(Caller { organization: organization.to_owned(), role, user: key.to_owned(), job })
+    }
+}
+
+type Remembered = ([u8; 32], JobId, JobId, Option<StoredReply>);
+
+/// Remembers requests in memory; knows nothing else.
+#[derive(Default)]
+pub(super) struct FakeControl {
+    requests: Mutex<HashMap<(String, String), Remembered>>,
+    /// A request was ended.
+    pub(super) ended: Notify,
+}
+
+impl FakeControl {
+    /// How many requests are remembered with an answer, and without.
+    pub(super) fn remembered(&self) -> (usize, usize) {
+        let requests = self.requests.lock().expect("no panic");
+        let answered = requests.values().filter(|request| request.3.is_some()).count();
+        (answered, requests.len() - answered)
+    }
+}
+
+fn unknown<T>() -> Result<T, StoreError> {
+    Err(StoreError::Internal("not played".to_owned()))
+}
+
+#[async_trait]
+impl ControlStore for FakeControl {
+    async fn begin_request(&self, key: &IdempotencyKey, id: JobId, _: Timestamp) -> Result<Idempotency, StoreError> {
+        let mut requests = self.requests.lock().expect("no panic");
+        let entry = (key.organization.clone(), key.key.clone());
+        Ok(match requests.get(&entry) {
+            None => {
+                requests.insert(entry, (key.request_hash, key.run, id, None));
+                Idempotency::Proceed(id)
+            }
+            Some((hash, ..)) if *hash != key.request_hash => Idempotency::Different,
+            Some((.., Some(reply))) => Idempotency::Answered(reply.clone()),
+            Some((_, run, seed, None)) if *run != key.run => Idempotency::Proceed(*seed),
+            Some(_) => Idempotency::InFlight,
+        })
+    }
+
+    async fn end_request(&self, key: &IdempotencyKey, reply: Option<StoredReply>) -> Result<(), StoreError> {
+        let mut requests = self.requests.lock().expect("no panic");
+        let entry = (key.organization.clone(), key.key.clone());
+        match reply {
+            None => drop(requests.remove(&entry)),
+            reply => requests.get_mut(&entry).expect("was begun").3 = reply,
+        }
+        self.ended.notify_one();
+        Ok(())
+    }
+
+    async fn insert_job(&self, _: NewJob) -> Result<StoredJob, StoreError> {
+        unknown()
+    }
+    async fn read_job(&self, _: &Scope, _: JobId) -> Result<Option<StoredJob>, StoreError> {
+        unknown()
+    }
+    async fn list_jobs(&self, _: JobQuery) -> Result<JobList, StoreError> {
+        unknown()
+    }
+    async fn job_types(&self, _: &Scope) -> Result<Vec<String>, StoreError> {
+        unknown()
+    }
+    async fn change_job(&self, _: &Scope, _: JobId, _: JobChange, _: Timestamp) -> Result<Changed, StoreError> {
+        unknown()
+    }
+    async fn transition(&self, _: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError> {
+        unknown()
+    }
+    async fn claim_due(&self, _: Timestamp, _: usize) -> Result<Vec<StoredJob>, StoreError> {
+        unknown()
+    }
+    async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
+        unknown()
+    }
+    async fn delete_job(&self, _: &Scope, _: JobId) -> Result<Changed, StoreError> {
+        unknown()
+    }
+    async fn note_storage(&self, _: JobId, _: &str) -> Result<(), StoreError> {
+        unknown()
+    }
+    async fn noted_storages(&self, _: JobId) -> Result<Vec<String>, StoreError> {
+        unknown()
+    }
+    async fn forget_requests(&self, _: Timestamp, _: usize) -> Result<usize, StoreError> {
+        unknown()
+    }
+    async fn insert_key(&self, _: StoredKey) -> Result<(), StoreError> {
+        unknown()
+    }
+    async fn read_key(&self, _: &str) -> Result<Option<StoredKey>, StoreError> {
+        unknown()
+    }
+    async fn list_keys(&self, _: &Scope) -> Result<Vec<StoredKey>, StoreError> {
+        unknown()
+    }
+    async fn revoke_key(&self, _: &Scope, _: &str, _: Timestamp) -> Result<bool, StoreError> {
+        unknown()
+    }
+    async fn has_keys(&self) -> Result<bool, StoreError> {
+        unknown()
+    }
+    async fn close(&self) {}
+}

@@ -1,0 +1,122 @@
+//! What the operations do: one function an operation, and nothing else decides.
+
+mod jobs;
+mod logs;
+mod results;
+mod start;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::handler::Encoded;
+use crate::secrets::Secrets;
+use crate::store::{ControlStore, ResultStore, Scope, StoredJob};
+use docket_contract::caller::Call;
+use docket_contract::job::JobSpec;
+use docket_contract::operations::{
+    Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, InsertJobResultsInput, InsertSummary, JobInput,
+    JobResultsPage, JobStatistics, JobTypes, JobsPage, ListJobRunResultsInput, ListJobsInput, NoInput, ReadJobLogInput,
+    ReadJobStatisticsInput, UpdateJobInput, UpdateResultDataInput,
+};
+use docket_contract::{Caller, Error, Job, JobId, Reply};
+use std::sync::Arc;
+
+type Answer<T> = Result<Reply<T, Encoded>, Error>;
+
+/// The service: everything that an operation needs.
+pub struct Service {
+    /// Jobs.
+    pub control: Arc<dyn ControlStore>,
+    /// Results.
+    pub results: Arc<dyn ResultStore>,
+    /// What runs the jobs.
+    pub engine: Engine,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Page tokens.
+    pub secrets: Arc<Secrets>,
+    /// Which images may be started.
+    pub images: AllowedImages,
+    /// Makes the ids of jobs.
+    pub ids: JobIds,
+    /// The storages that jobs are known to write to.
+    pub noted: NotedStorages,
+}
+
+pub(crate) use jobs::cancel_message;
+pub use results::NotedStorages;
+pub use start::{AllowedImages, JobIds};
+
+/// The jobs that the caller may see.
+fn scope(caller: &Caller) -> Scope {
+    Scope::Organization(caller.organization.clone())
+}
+
+/// The job as the caller may see it.
+fn view(stored: StoredJob, caller: &Caller) -> Job {
+    let mut job = stored.job;
+    job.spec = job.spec.masked(!caller.sees_environment());
+    job
+}
+
+impl Service {
+    /// The job, if it is the caller's.
+    async fn own_job(&self, caller: &Caller, id: JobId) -> Result<StoredJob, Error> {
+        self.control.read_job(&scope(caller), id).await?.ok_or_else(Error::not_found)
+    }
+}
+
+impl Behaviour for Service {
+    type Body = Encoded;
+
+    async fn start_job(&self, call: Call, input: JobSpec) -> Answer<Job> {
+        start::start(self, call, input).await.map(Reply::Typed)
+    }
+
+    async fn list_jobs(&self, call: Call, input: ListJobsInput) -> Answer<JobsPage> {
+        jobs::list(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn read_job(&self, call: Call, input: JobInput) -> Answer<Job> {
+        jobs::read(self, &call.caller, input.job_id).await.map(Reply::Typed)
+    }
+
+    async fn update_job(&self, call: Call, input: UpdateJobInput) -> Answer<Job> {
+        jobs::update(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn cancel_job(&self, call: Call, input: CancelJobInput) -> Answer<Job> {
+        jobs::cancel(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn delete_job(&self, call: Call, input: JobInput) -> Answer<Job> {
+        jobs::delete(self, &call.caller, input.job_id).await.map(Reply::Typed)
+    }
+
+    async fn update_result_data(&self, call: Call, input: UpdateResultDataInput) -> Answer<Job> {
+        jobs::update_result_data(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn list_job_types(&self, call: Call, _input: NoInput) -> Answer<JobTypes> {
+        jobs::types(self, &call.caller).await.map(Reply::Typed)
+    }
+
+    async fn read_job_log(&self, call: Call, input: ReadJobLogInput) -> Answer<String> {
+        logs::read(self, &call.caller, input).await.map(Reply::Encoded)
+    }
+
+    async fn list_job_run_results(&self, call: Call, input: ListJobRunResultsInput) -> Answer<JobResultsPage> {
+        results::list(self, &call.caller, input).await.map(Reply::Encoded)
+    }
+
+    async fn insert_job_results(&self, call: Call, input: InsertJobResultsInput) -> Answer<InsertSummary> {
+        results::insert(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn delete_job_results(&self, call: Call, input: DeleteJobResultsInput) -> Answer<DeletedResults> {
+        results::delete(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn read_job_statistics(&self, call: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
+        results::statistics(self, &call.caller, input).await.map(Reply::Typed)
+    }
+}

@@ -1,0 +1,112 @@
+//! Start Job: checks what the contract can't know, and stores the job.
+
+use super::{Service, view};
+use crate::store::NewJob;
+use docket_contract::caller::Call;
+use docket_contract::job::JobSpec;
+use docket_contract::{Code, Error, FieldError, Job, JobId, Role, Timestamp};
+use std::sync::{Mutex, PoisonError};
+
+/// The images whose jobs may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedImages {
+    /// Any.
+    Any,
+    /// Those that equal an entry, or begin with one that ends in `*`.
+    Only(Vec<String>),
+}
+
+impl AllowedImages {
+    fn allow(&self, image: &str) -> bool {
+        let AllowedImages::Only(entries) = self else { return true };
+        entries.iter().any(|entry| match entry.strip_suffix('*') {
+            Some(prefix) => image.starts_with(prefix),
+            None => image == entry,
+        })
+    }
+}
+
+/// Makes job ids: UUIDs of version 7 that never descend within this server, whatever the clock does.
+pub struct JobIds {
+    context: Mutex<uuid::ContextV7>,
+}
+
+impl Default for JobIds {
+    fn default() -> Self {
+        Self { context: Mutex::new(uuid::ContextV7::new()) }
+    }
+}
+
+impl JobIds {
+    /// The next id.
+    pub fn next(&self, now: Timestamp) -> JobId {
+        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+        let nanos = u32::try_from(millis % 1000).unwrap_or_default() * 1_000_000;
+        JobId(uuid::Uuid::new_v7(uuid::Timestamp::from_unix(&*context, millis / 1000, nanos)))
+    }
+}
+
+pub(super) async fn start(service: &Service, call: Call, mut spec: JobSpec) -> Result<Job, Error> {
+    let unsupported = spec.unsupported();
+    if !unsupported.is_empty() {
+        return Err(not_supported(&unsupported));
+    }
+    if !service.images.allow(&spec.docker_image_url) {
+        let detail = "dockerImageUrl is not among the images that this server's configuration allows";
+        return Err(Error::field("/dockerImageUrl", "not_allowed", detail));
+    }
+    let caller = &call.caller;
+    let organization = match spec.organization_id.take() {
+        Some(other) if other != caller.organization && caller.role < Role::Admin => {
+            return Err(Error::new(Code::Forbidden, "Only administrators start jobs for another organization."));
+        }
+        given => given.unwrap_or_else(|| caller.organization.clone()),
+    };
+    spec.organization_id = Some(organization.clone());
+    let now = service.clock.now();
+    let job = NewJob {
+        id: call.seed.unwrap_or_else(|| service.ids.next(now)),
+        organization,
+        user: caller.user.clone(),
+        spec,
+        created_at: now,
+    };
+    let stored = service.control.insert_job(job).await?;
+    service.engine.wake();
+    Ok(view(stored, caller))
+}
+
+fn not_supported(pointers: &[&str]) -> Error {
+    let fields = pointers.iter().map(|pointer| FieldError {
+        pointer: (*pointer).to_owned(),
+        code: "not_supported".to_owned(),
+        detail: format!("{} is not supported by this version of the server", pointer.trim_start_matches('/')),
+    });
+    let errors: Vec<_> = fields.collect();
+    let detail = "The job asks for what this version of the server would not honour; see errors.";
+    Error { code: Code::NotSupported, detail: detail.to_owned(), errors }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_match_whole_or_by_prefix() {
+        let allowed = AllowedImages::Only(vec!["a/b:1".into(), "c/*".into()]);
+        for (image, expected) in [("a/b:1", true), ("a/b:12", false), ("c/d", true), ("cd", false)] {
+            assert_eq!(allowed.allow(image), expected, "{image}");
+        }
+        assert!(AllowedImages::Any.allow("x"));
+    }
+
+    #[test]
+    fn ids_ascend_also_when_the_clock_goes_back() {
+        let ids = JobIds::default();
+        let times = [5_000, 5_000, 4_000, 6_000, 1_000];
+        let made: Vec<_> = times.iter().map(|&millis| ids.next(Timestamp::from_millis(millis))).collect();
+        assert!(made.is_sorted());
+        assert_eq!(made[0].0.get_version_num(), 7);
+    }
+}
