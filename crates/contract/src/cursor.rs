@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Position(pub u64);
 
 impl Position {
-    /// Reads a plain `startAfter`: decimal digits [S]. `None` if it is not a result id.
+    /// Reads a plain `startAfter`: decimal digits (S). `None` if it is not a result id.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| text.parse().ok().map(Position)).flatten()

@@ -3,12 +3,14 @@
 //! A code is stable: clients may branch on it. The `detail` text is for people and may change.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $status:literal, $title:literal;)+) => {
         /// A stable error code. Its documentation is served at `/docs/errors/{code}`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Code {
             $($(#[doc = $doc])+ #[serde(rename = $name)] $variant,)+
         }
@@ -80,7 +82,7 @@ codes! {
     /// The server failed; its log has the reason under the request id.
     Internal = "internal", 500, "The server failed";
     /// The field or operation is defined, but this server does not honour it yet; it is refused rather than ignored.
-    NotSupported = "not_supported", 501, "Not supported by this server";
+    NotSupported = "not_supported", 422, "Not supported by this server";
     /// The disk is full. Reads go on; writes work again once there is space, without a restart.
     StorageFull = "storage_full", 507, "The disk is full";
 }
@@ -91,6 +93,19 @@ impl Code {
         format!("/docs/errors/{}", self.name())
     }
 }
+
+impl PartialSchema for Code {
+    /// The names on the wire. (The derive does not see names that a macro gives.)
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A stable error code. Its documentation is served at `/docs/errors/{code}`."))
+            .enum_values(Some(Code::ALL.iter().map(|code| code.name())))
+            .into()
+    }
+}
+
+impl ToSchema for Code {}
 
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -2,6 +2,7 @@
 
 use crate::lenient;
 use crate::state::Status;
+use crate::text::{Argument, Id};
 use crate::time::Timestamp;
 use crate::validate::{Problems, Validate};
 use serde::de::Error as _;
@@ -14,7 +15,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-/// The `type` values of the vendor that could be read [P]; any other `…_JOB` in capitals is a custom type.
+/// The `type` values of the vendor that could be read (P); any other `…_JOB` in capitals is a custom type.
 pub const KNOWN_TYPES: [&str; 12] = [
     "AML_MAINTENANCE_JOB",
     "BANK_DOCUMENT_DATA_INGESTION_JOB",
@@ -30,7 +31,7 @@ pub const KNOWN_TYPES: [&str; 12] = [
     "DATA_VALIDATION_JOB",
 ];
 
-/// The eight processing logs [P].
+/// The eight processing logs (P).
 pub const PROCESSING_LOGS: [&str; 8] = [
     "CURATION_LOG",
     "VALIDATION_LOG",
@@ -42,21 +43,21 @@ pub const PROCESSING_LOGS: [&str; 8] = [
     "QUALIFICATION_LOG",
 ];
 
-/// Most commands, and most environment variables, of a job [P].
+/// Most commands, and most environment variables, of a job (P).
 pub const MAX_COMMANDS: usize = 100;
-/// Most bytes of all environment variables together, names and values [P: 512 kB].
+/// Most bytes of all environment variables together, names and values (P: 512 kB).
 pub const MAX_ENVIRONMENT_BYTES: usize = 512 * 1024;
-/// Most labels, and most tags, of a job [P].
+/// Most labels, and most tags, of a job (P).
 pub const MAX_LABELS: usize = 50;
-/// Most dependencies of a job [P].
+/// Most dependencies of a job (P).
 pub const MAX_DEPENDENCIES: usize = 8;
-/// Most locks of a job [D].
+/// Most locks of a job (D).
 pub const MAX_LOCKS: usize = 50;
-/// Longest single text (a command, a description), in characters [D].
+/// Longest single text (a command, a description), in characters (D).
 pub const MAX_TEXT_CHARS: usize = 65_535;
-/// Priority of a job that names none [D].
+/// Priority of a job that names none (D).
 pub const DEFAULT_PRIORITY: i32 = 50;
-/// Seconds between the polite signal and the kill for a job that names none [D].
+/// Seconds between the polite signal and the kill for a job that names none (D).
 pub const DEFAULT_GRACE_PERIOD_SECONDS: i32 = 30;
 
 /// The id of a job: a UUID of version 7, in lower case with hyphens.
@@ -110,16 +111,29 @@ impl ToSchema for JobId {}
 /// A name and a value: an environment variable or a label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NameValue {
-    /// The name.
-    #[schema(min_length = 1, max_length = 255, example = "LOG_LEVEL")]
+    /// The name; no control characters and no `=`.
+    #[schema(min_length = 1, max_length = 255, pattern = r"^[^\u0000-\u001F\u007F-\u009F=]*$", example = "LOG_LEVEL")]
     pub name: String,
-    /// The value.
+    /// The value; no character NUL.
     #[serde(default, deserialize_with = "lenient::null_default")]
-    #[schema(max_length = 65535, example = "info")]
+    #[schema(max_length = 65535, pattern = r"^[^\u0000]*$", example = "info")]
     pub value: String,
 }
 
-/// When a dependency is fulfilled [D].
+impl NameValue {
+    fn validate(&self, problems: &mut Problems, pointer: &str) {
+        let name = format!("{pointer}/name");
+        problems.id(&name, Some(&self.name));
+        if self.name.contains('=') {
+            problems.add(name, "invalid_characters", "must not hold =");
+        }
+        let value = format!("{pointer}/value");
+        problems.text(&value, Some(&self.value), 0, MAX_TEXT_CHARS);
+        no_nul(problems, value, &self.value);
+    }
+}
+
+/// When a dependency is fulfilled (D).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DependencyCondition {
@@ -143,7 +157,7 @@ pub struct JobDependency {
     pub condition: DependencyCondition,
 }
 
-/// What runs a job [D].
+/// What runs a job (D).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutorKind {
@@ -165,7 +179,7 @@ pub enum StartJobFeature {
     SkipResultsInitialization,
 }
 
-/// When and how often a failed attempt is repeated [D].
+/// When and how often a failed attempt is repeated (D).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
@@ -197,7 +211,7 @@ pub enum RetryOn {
     Died,
 }
 
-/// What to start: the body of Start Job [P], and the part of a Job that its starter gave.
+/// What to start: the body of Start Job (P), and the part of a Job that its starter gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobSpec {
@@ -218,7 +232,7 @@ pub struct JobSpec {
     pub docker_image_url: String,
     /// The program and its arguments, as an argument vector: no shell reads them.
     #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 100, example = json!(["/bin/sh", "-c", "echo validated"]))]
+    #[schema(value_type = Vec<Argument>, max_items = 100, example = json!(["/bin/sh", "-c", "echo validated"]))]
     pub commands: Vec<String>,
     /// Environment variables of the job; 512 kB in all.
     #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
@@ -254,11 +268,11 @@ pub struct JobSpec {
     pub labels: Vec<NameValue>,
     /// Tags that List Jobs can filter by.
     #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 50, example = json!(["nightly"]))]
+    #[schema(value_type = Vec<Id>, max_items = 50, example = json!(["nightly"]))]
     pub tags: Vec<String>,
     /// Names of locks; a job whose lock another job of the organization holds waits.
     #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 50)]
+    #[schema(value_type = Vec<Id>, max_items = 50)]
     pub locks: Vec<String>,
     /// Most memory, in MB.
     #[serde(deserialize_with = "lenient::number", skip_serializing_if = "Option::is_none")]
@@ -300,7 +314,11 @@ pub struct JobSpec {
     pub ttl_seconds_after_finished: Option<i32>,
     /// The processing log into which each result is mirrored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 255)]
+    #[schema(
+        max_length = 255,
+        pattern = "^(CURATION|VALIDATION|VALIDATION_SHARING|SANCTION_AND_WATCHLISTS|BANK_ACCOUNT_DATA_VERIFICATION|OVERLAP|DUPLICATE|QUALIFICATION)_LOG$",
+        example = "VALIDATION_LOG"
+    )]
     pub processing_log_id: Option<String>,
     /// What runs the job; default from the server's configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -395,12 +413,7 @@ impl JobSpec {
             );
         }
         for (index, variable) in self.environment_variables.iter().enumerate() {
-            let pointer = format!("{POINTER}/{index}/name");
-            problems.id(&pointer, Some(&variable.name));
-            if variable.name.contains('=') {
-                problems.add(pointer, "invalid_characters", "must not hold =");
-            }
-            no_nul(problems, format!("{POINTER}/{index}/value"), &variable.value);
+            variable.validate(problems, &format!("{POINTER}/{index}"));
         }
     }
 
@@ -436,8 +449,7 @@ impl JobSpec {
 pub fn validate_labels(problems: &mut Problems, labels: &[NameValue], tags: &[String]) {
     if problems.count("/labels", labels.len(), MAX_LABELS) {
         for (index, label) in labels.iter().enumerate() {
-            problems.id(&format!("/labels/{index}/name"), Some(&label.name));
-            problems.text(&format!("/labels/{index}/value"), Some(&label.value), 0, MAX_TEXT_CHARS);
+            label.validate(problems, &format!("/labels/{index}"));
         }
     }
     problems.ids("/tags", tags, MAX_LABELS);
@@ -534,7 +546,8 @@ mod tests {
     fn limits_name_their_fields() {
         let mut many = spec(r#"{"dockerImageUrl": "a", "priority": "101", "type": "job", "cpuLimit": 0}"#);
         many.commands = vec![String::new(); 101];
-        many.environment_variables = vec![NameValue { name: "A=B".into(), value: "x".repeat(MAX_ENVIRONMENT_BYTES) }];
+        let variable = |name: &str| NameValue { name: name.into(), value: "x".repeat(MAX_TEXT_CHARS) };
+        many.environment_variables = ["A=B", "C", "D", "E", "F", "G", "H", "I", "J"].map(variable).to_vec();
         let expected =
             ["/type", "/commands", "/environmentVariables", "/environmentVariables/0/name", "/cpuLimit", "/priority"];
         assert_eq!(errors(many), expected);

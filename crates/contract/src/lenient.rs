@@ -14,7 +14,7 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads an optional number, plain or quoted (`"limit": "100"` [S]); `null` and the empty text are "not given".
+/// Reads an optional number, plain or quoted (`"limit": "100"` (S)); `null` and the empty text are "not given".
 pub fn number<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -8,23 +8,26 @@ use crate::job::{JobId, is_job_type};
 use crate::lenient;
 use crate::text;
 use crate::time::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use utoipa::ToSchema;
 
-/// Longest `resultData`, in characters [S: "≤ 65535 characters"].
+/// Longest `resultData`, in characters (S: "≤ 65535 characters").
 pub const MAX_RESULT_DATA_CHARS: usize = 65_535;
-/// Most records in one insert [S].
+/// Most records in one insert (S).
 pub const MAX_INSERT: usize = 1000;
-/// Most results in one page [S].
+/// Deepest nesting of a record that is only counted as failed; a deeper one fails the request.
+const MAX_DEPTH: usize = 128;
+/// Most results in one page (S).
 pub const MAX_PAGE: i32 = 5000;
-/// Results in a page when the request does not say [S].
+/// Results in a page when the request does not say (S).
 pub const DEFAULT_PAGE: i32 = 500;
-/// Most ids in one identity filter [S].
+/// Most ids in one identity filter (S).
 pub const MAX_FILTER_IDS: usize = 500;
 
-/// The verdict on a record [S].
+/// The verdict on a record (S).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ResultStatus {
@@ -80,7 +83,7 @@ pub struct Configuration {
     pub version: Option<i32>,
 }
 
-/// One result as a client sends it [S]. At least one of the ids of partner, record or address must be given.
+/// One result as a client sends it (S). At least one of the ids of partner, record or address must be given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobResultDataUpsert {
@@ -138,7 +141,7 @@ pub struct JobResultDataUpsert {
     pub job_id: Option<String>,
 }
 
-/// One result as it is answered [S].
+/// One result as it is answered (S).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobResultData {
@@ -260,7 +263,12 @@ impl<'de> Deserialize<'de> for ResultItem {
     /// Takes the raw text first, so that only malformed JSON fails the whole request.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'de RawValue>::deserialize(deserializer)?;
-        Ok(ResultItem::parse(raw.get()))
+        match ResultItem::parse(raw.get()) {
+            Self::Rejected(_) if nested_too_deeply(raw.get()) => {
+                Err(D::Error::custom(format_args!("a record must not be nested deeper than {MAX_DEPTH}")))
+            }
+            item => Ok(item),
+        }
     }
 }
 
@@ -272,6 +280,20 @@ impl ResultItem {
             Err((code, detail)) => Self::Rejected(rejection(json, code, detail)),
         }
     }
+}
+
+/// Whether brackets stand in brackets deeper than [`MAX_DEPTH`]. Counts those inside texts too: only bad records come here.
+fn nested_too_deeply(json: &str) -> bool {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in json.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest > MAX_DEPTH
 }
 
 /// Tells as much of a bad record as can still be read.

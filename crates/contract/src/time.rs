@@ -1,4 +1,4 @@
-//! Time stamps: RFC 3339 in UTC on output, any ISO 8601 offset form on input, seconds optional (`2020-08-31T16:47+00:00` [S]).
+//! Time stamps: RFC 3339 in UTC on output, any ISO 8601 offset form on input, seconds optional (`2020-08-31T16:47+00:00` (S)).
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use docket_contract::{Caller, Code, Error, Role, Timestamp};
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
@@ -26,8 +27,8 @@ const CACHE_KEYS: usize = 10_000;
 /// Finds out who calls.
 #[async_trait]
 pub trait Access: Send + Sync + 'static {
-    /// The caller that presents this key (of `X-API-KEY` or `Authorization: Bearer`), or none.
-    async fn caller(&self, presented: Option<&str>) -> Result<Caller, Error>;
+    /// The caller that presents this key (of `X-API-KEY` or `Authorization: Bearer`), or none, in a request to `host`.
+    async fn caller(&self, presented: Option<&str>, host: Option<&str>) -> Result<Caller, Error>;
 }
 
 /// Keys in the control plane, and the tokens of running jobs.
@@ -93,14 +94,32 @@ impl Keys {
 
 #[async_trait]
 impl Access for Keys {
-    async fn caller(&self, presented: Option<&str>) -> Result<Caller, Error> {
+    async fn caller(&self, presented: Option<&str>, host: Option<&str>) -> Result<Caller, Error> {
         match presented {
             Some(token) if secrets::looks_like_job_token(token) => self.by_job_token(token).await,
-            _ if self.loopback && !self.any_keys().await? => Ok(local_caller()),
+            _ if self.loopback && !self.any_keys().await? => match host {
+                Some(host) if !is_loopback(host) => Err(foreign_host()),
+                _ => Ok(local_caller()),
+            },
             Some(key) => self.by_key(key).await,
             None => Err(unauthenticated()),
         }
     }
+}
+
+/// Whether a `Host` names this machine. A web page whose name was made to point here by its DNS sends its own name.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn foreign_host() -> Error {
+    let detail = "Without keys the server answers requests to localhost only; make a key with `docket keys create`.";
+    Error::new(Code::Forbidden, detail)
 }
 
 /// The caller on loopback when there are no keys.
@@ -141,6 +160,16 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_has_few_names() {
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:80", "127.1.2.3", "[::1]:8080", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "[::2]:80", ""] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
 
     #[test]
     fn a_made_key_parses_and_its_hash_is_right() {

@@ -7,11 +7,12 @@ use crate::job::{Job, JobId, JobSpec, KNOWN_TYPES, MAX_TEXT_CHARS, NameValue, va
 use crate::lenient;
 use crate::result::MAX_RESULT_DATA_CHARS;
 use crate::state::Status;
+use crate::text::Id;
 use crate::validate::{Problems, Validate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Most jobs in one page [P].
+/// Most jobs in one page (P).
 pub const MAX_JOBS_PAGE: i32 = 100;
 
 pub(super) fn example_spec() -> JobSpec {
@@ -29,7 +30,7 @@ pub(super) fn example_spec() -> JobSpec {
     }
 }
 
-/// Start Job [P].
+/// Start Job (P).
 pub struct StartJob;
 
 impl Input for JobSpec {}
@@ -62,7 +63,7 @@ impl Operation for StartJob {
     run!(start_job);
 }
 
-/// Features of List Jobs [P].
+/// Features of List Jobs (P).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ListJobsFeature {
@@ -74,7 +75,7 @@ pub enum ListJobsFeature {
     IgnoreOrganizationRestrictions,
 }
 
-/// List Jobs [P].
+/// List Jobs (P).
 pub struct ListJobs;
 
 /// Which jobs to list.
@@ -95,7 +96,7 @@ pub struct ListJobsInput {
     pub storage_id: Option<String>,
     /// Only jobs of one of these types.
     #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 100, example = json!(["DATA_VALIDATION_JOB"]))]
+    #[schema(value_type = Vec<Id>, max_items = 100, example = json!(["DATA_VALIDATION_JOB"]))]
     pub job_type: Vec<String>,
     /// Only jobs with one of these statuses.
     #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
@@ -103,7 +104,7 @@ pub struct ListJobsInput {
     pub job_status: Vec<Status>,
     /// Only jobs with one of these tags, or with all of them given TAGS_CONJUNCTION.
     #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 50, example = json!(["nightly"]))]
+    #[schema(value_type = Vec<Id>, max_items = 50, example = json!(["nightly"]))]
     pub tags: Vec<String>,
     /// `createdAt` or `+createdAt` ascending, `-createdAt` descending (the default).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,7 +231,7 @@ impl Input for JobInput {
     }
 }
 
-/// Read Job [D].
+/// Read Job (D).
 pub struct ReadJob;
 
 impl Operation for ReadJob {
@@ -253,7 +254,7 @@ impl Operation for ReadJob {
     run!(read_job);
 }
 
-/// Update Job [D].
+/// Update Job (D).
 pub struct UpdateJob;
 
 /// What to change; what is absent stays.
@@ -276,7 +277,7 @@ pub struct UpdateJobInput {
     pub labels: Option<Vec<NameValue>>,
     /// New tags, in place of all present ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_items = 50)]
+    #[schema(value_type = Option<Vec<Id>>, max_items = 50)]
     pub tags: Option<Vec<String>>,
     /// A new priority; counts while the job has not been launched.
     #[serde(default, deserialize_with = "lenient::number", skip_serializing_if = "Option::is_none")]
@@ -363,7 +364,7 @@ impl Operation for UpdateJob {
     run!(update_job);
 }
 
-/// Cancel Job [D].
+/// Cancel Job (D).
 pub struct CancelJob;
 
 /// Which job to cancel, and how.
@@ -421,7 +422,7 @@ impl Operation for CancelJob {
     run!(cancel_job);
 }
 
-/// Delete Job [D].
+/// Delete Job (D).
 pub struct DeleteJob;
 
 impl Operation for DeleteJob {
@@ -452,7 +453,7 @@ impl Operation for DeleteJob {
     run!(delete_job);
 }
 
-/// Update Result Data [P].
+/// Update Result Data (P).
 pub struct UpdateResultData;
 
 /// What the job leaves as its result.
@@ -500,7 +501,7 @@ impl Operation for UpdateResultData {
     run!(update_result_data);
 }
 
-/// List Job Types [P: path].
+/// List Job Types (P: path).
 pub struct ListJobTypes;
 
 /// Nothing to say.
@@ -541,7 +542,7 @@ impl Operation for ListJobTypes {
     run!(list_job_types);
 }
 
-/// Read Job Log [D].
+/// Read Job Log (D).
 pub struct ReadJobLog;
 
 /// Which log, and how much of it.

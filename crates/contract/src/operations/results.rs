@@ -9,13 +9,14 @@ use crate::result::{
     DEFAULT_PAGE, InsertFailure, JobResultData, JobResultDataUpsert, MAX_FILTER_IDS, MAX_INSERT, MAX_PAGE, ResultItem,
     ResultStatus,
 };
+use crate::text::Id;
 use crate::time::Timestamp;
 use crate::validate::{Problems, Validate};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// Features of List Job Run Results [S].
+/// Features of List Job Run Results (S).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ResultsFeature {
@@ -23,7 +24,7 @@ pub enum ResultsFeature {
     UseNextStartAfter,
 }
 
-/// Features of Insert Job Results [S].
+/// Features of Insert Job Results (S).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InsertFeature {
@@ -31,7 +32,7 @@ pub enum InsertFeature {
     LabUseQueues,
 }
 
-/// List Job Run Results [S].
+/// List Job Run Results (S).
 pub struct ListJobRunResults;
 
 /// Which results of a job to read.
@@ -45,7 +46,7 @@ pub struct ListJobRunResultsInput {
     pub storage_id: String,
     /// Business Partner IDs, which should be filtered.
     #[serde(default, deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 500)]
+    #[schema(value_type = Vec<Id>, max_items = 500)]
     pub business_partner_id: Vec<String>,
     /// ID of a data source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ pub struct ListJobRunResultsInput {
     /// Business Partner External IDs, which should be filtered. May hold commas: each occurrence is matched as it is;
     /// one occurrence with commas is matched whole and split.
     #[serde(default, deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 500)]
+    #[schema(value_type = Vec<Id>, max_items = 500)]
     pub external_id: Vec<String>,
     /// Only records with an ID greater than this ID will be fetched; with USE_NEXT_START_AFTER the token of the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +74,7 @@ pub struct ListJobRunResultsInput {
     pub limit: Option<i32>,
     /// The top-level members of the JSON inside `resultData` to keep; a text that is no JSON object is passed through.
     #[serde(default, deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 100, example = json!(["dataDefects"]))]
+    #[schema(value_type = Vec<Id>, max_items = 100, example = json!(["dataDefects"]))]
     pub include_result_data_fields: Vec<String>,
 }
 
@@ -109,7 +110,7 @@ impl Input for ListJobRunResultsInput {
     }
 }
 
-/// A page of results [S].
+/// A page of results (S).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobResultsPage {
@@ -199,7 +200,7 @@ fn example_result() -> JobResultDataUpsert {
     }
 }
 
-/// Insert Job Results [S].
+/// Insert Job Results (S).
 pub struct InsertJobResults;
 
 /// Results to write.
@@ -268,7 +269,7 @@ impl Input for InsertJobResultsInput {
     }
 }
 
-/// What became of an insert [S].
+/// What became of an insert (S).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InsertSummary {
     /// Number of created job results.
@@ -283,7 +284,7 @@ pub struct InsertSummary {
     #[serde(deserialize_with = "required_number")]
     #[schema(example = 1)]
     pub failed: i32,
-    /// Why each of those failed [D].
+    /// Why each of those failed (D).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<InsertFailure>,
 }
@@ -326,7 +327,7 @@ impl Operation for InsertJobResults {
     run!(insert_job_results);
 }
 
-/// Delete Job Results [S].
+/// Delete Job Results (S).
 pub struct DeleteJobResults;
 
 /// The storage to empty.
@@ -346,7 +347,7 @@ impl Validate for DeleteJobResultsInput {
 
 impl Input for DeleteJobResultsInput {}
 
-/// How many results are gone [D].
+/// How many results are gone (D).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedResults {
     /// Number of deleted job results.
@@ -374,7 +375,7 @@ impl Operation for DeleteJobResults {
     run!(delete_job_results);
 }
 
-/// Read Job Statistics [D].
+/// Read Job Statistics (D).
 pub struct ReadJobStatistics;
 
 /// Whose results to count.
@@ -383,7 +384,7 @@ pub struct ReadJobStatistics;
 pub struct ReadJobStatisticsInput {
     /// The job.
     pub job_id: JobId,
-    /// The storage; the job's `resultStorageId` if absent.
+    /// The storage; all that the job has written to if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 255, example = "72d6900fce6b326088f5d9d91049e3e6")]
     pub storage_id: Option<String>,
@@ -416,7 +417,7 @@ pub struct ValueCount {
     pub failed: i64,
 }
 
-/// Counts of a job's results [D].
+/// Counts of a job's results (D).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobStatistics {

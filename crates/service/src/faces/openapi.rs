@@ -5,6 +5,7 @@
 
 use docket_contract::error::Problem;
 use docket_contract::operations::{COMMON_ERRORS, Method, Operation, Resource, Visitor, walk};
+use docket_contract::text::{ID_PATTERN, MAX_ID_CHARS};
 use docket_contract::{Code, Error, FieldError, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -132,7 +133,24 @@ fn value(schema: &RefOr<Schema>) -> Value {
     // Schemas are plain data: they always become JSON.
     let mut value = serde_json::to_value(schema).unwrap_or_default();
     drop_absent_defaults(&mut value);
+    mark_ids(&mut value);
     value
+}
+
+/// Ids are the texts of 1 to 255 characters; what else they may not hold is one rule for all (api.md section 1).
+fn mark_ids(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let bound = |name: &str| members.get(name).and_then(Value::as_u64);
+            let id = bound("minLength") == Some(1) && bound("maxLength") == Some(MAX_ID_CHARS as u64);
+            if id && !members.contains_key("pattern") {
+                members.insert("pattern".to_owned(), json!(ID_PATTERN));
+            }
+            members.values_mut().for_each(mark_ids);
+        }
+        Value::Array(items) => items.iter_mut().for_each(mark_ids),
+        _ => {}
+    }
 }
 
 /// The derived schemas give `default` for whatever may be absent: `null`, an empty text or array, the epoch. Those say
@@ -268,9 +286,16 @@ fn parameter(name: &str, place: &str, required: bool, mut schema: Value, example
     }
     let mut parameter = json!({"name": name, "in": place, "required": required});
     if let Some(members) = schema.as_object_mut() {
-        // Empty items are dropped on the way in.
-        if members.get("type").is_some_and(|kind| kind == "array") && members["items"]["type"] == "string" {
-            members["items"]["minLength"] = json!(1);
+        // An empty value of an optional parameter counts as absent.
+        if place == "query" && !required {
+            members.remove("minLength");
+            if let Some(pattern) = members.get_mut("pattern").filter(|pattern| **pattern != ID_PATTERN) {
+                *pattern = json!(format!("^$|{}", pattern.as_str().unwrap_or_default()));
+            }
+            if let Some(items) = members.get_mut("items") {
+                // Empty items are dropped on the way in.
+                *items = json!({"anyOf": [items.take(), {"type": "string", "maxLength": 0}]});
+            }
         }
         members.retain(|key, value| key != "type" || !value.is_null());
         if let Some(description) = members.remove("description") {
@@ -336,6 +361,13 @@ fn problems(codes: impl IntoIterator<Item = Code>, instance: &str) -> Value {
         });
         responses.insert(status.to_string(), response);
     }
+    // Those two come from the listener, which can't read the request far enough to say more.
+    let head = "The request's head has too many bytes or headers. The answer has no body.";
+    responses.insert(
+        "414".to_owned(),
+        json!({"description": "The request line has 64 KiB or more. The answer has no body."}),
+    );
+    responses.insert("431".to_owned(), json!({"description": head}));
     Value::Object(responses)
 }
 
@@ -439,6 +471,8 @@ mod tests {
                 }
             }
         }
+        let codes: Vec<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(document["components"]["schemas"]["Code"]["enum"], json!(codes));
         assert_eq!(document["components"]["schemas"]["InsertJobResultsRequest"]["required"], json!(["results"]));
         let limit = &document["components"]["schemas"]["InsertJobResultsRequest"]["properties"]["results"]["maxItems"];
         assert_eq!(limit, 1000);

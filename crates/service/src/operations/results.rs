@@ -3,6 +3,7 @@
 use super::jobs::{job_ended, stale_attempt};
 use super::{Service, scope};
 use crate::handler::Encoded;
+use crate::secrets::Secrets;
 use crate::store::{PageQuery, PageReader, ResultFilter, SetKey, StorageKey, StoredJob, Tally};
 use bytes::Bytes;
 use docket_contract::cursor::{Position, Scope as TokenScope};
@@ -85,7 +86,9 @@ pub(super) async fn insert(
         return Ok(InsertSummary { failed, failures, ..InsertSummary::default() });
     }
     if !service.noted.knows(input.job_id, &input.storage_id) {
-        service.control.note_storage(input.job_id, &input.storage_id).await?;
+        if !service.control.note_storage(input.job_id, &input.storage_id).await? {
+            return Err(Error::not_found());
+        }
         service.noted.add(input.job_id, input.storage_id.clone());
     }
     let set = set(&stored, input.storage_id);
@@ -128,24 +131,26 @@ pub(super) async fn list(service: &Service, caller: &Caller, input: ListJobRunRe
     // `total` is a 32-bit integer on the wire [S].
     let total = i32::try_from(page.total()).unwrap_or(i32::MAX);
     head.push_str(&format!("\"limit\":{limit},\"total\":{total},\"values\":["));
-    Body { head: Some(head), page, last: None, sealing: token_scope.map(|scope| (scope, service.secrets.clone())) }
-        .into_encoded()
-        .await
+    let sealing = token_scope.map(|scope| (scope, service.secrets.clone()));
+    Body { head, page, last: None, behind_comma: None, sealing }.into_encoded().await
 }
 
 /// A page on its way: head, chunks, tail.
 struct Body {
-    head: Option<String>,
+    head: String,
     page: Box<dyn PageReader>,
     last: Option<Position>,
-    sealing: Option<(TokenScope, Arc<crate::secrets::Secrets>)>,
+    /// A chunk whose comma goes before it: joining them would copy it.
+    behind_comma: Option<Bytes>,
+    sealing: Option<(TokenScope, Arc<Secrets>)>,
 }
 
 impl Body {
     /// Reads the first chunk at once, so that a damaged storage answers with a problem instead of a torn page.
     async fn into_encoded(mut self) -> Result<Encoded, Error> {
-        let head = Bytes::from(self.head.take().unwrap_or_default());
+        let head = Bytes::from(std::mem::take(&mut self.head));
         let first = self.next().await?;
+        let begin = stream::iter([Some(head), first].into_iter().flatten().map(Ok));
         let rest = stream::try_unfold(Some(self), |body| async move {
             let Some(mut body) = body else { return Ok(None) };
             match body.next().await? {
@@ -153,16 +158,19 @@ impl Body {
                 None => Ok(Some((Bytes::from(body.tail()?), None))),
             }
         });
-        Ok(match first {
-            Some(first) => Encoded { stream: stream::iter([Ok(head), Ok(first)]).chain(rest).boxed(), length: None },
-            None => Encoded { stream: stream::iter([Ok(head)]).chain(rest).boxed(), length: None },
-        })
+        Ok(Encoded { stream: begin.chain(rest).boxed(), length: None })
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        if let Some(bytes) = self.behind_comma.take() {
+            return Ok(Some(bytes));
+        }
         let Some(chunk) = self.page.next().await? else { return Ok(None) };
-        let first = self.last.replace(chunk.last).is_none();
-        Ok(Some(if first { chunk.bytes } else { [&b","[..], &chunk.bytes].concat().into() }))
+        if self.last.replace(chunk.last).is_none() {
+            return Ok(Some(chunk.bytes));
+        }
+        self.behind_comma = Some(chunk.bytes);
+        Ok(Some(Bytes::from_static(b",")))
     }
 
     fn tail(&self) -> Result<String, Error> {
@@ -210,10 +218,15 @@ pub(super) async fn statistics(
     input: ReadJobStatisticsInput,
 ) -> Result<JobStatistics, Error> {
     let stored = service.own_job(caller, input.job_id).await?;
-    let storage_id = input.storage_id.or_else(|| stored.job.spec.result_storage_id.clone()).ok_or_else(|| {
-        Error::field("/storageId", "required", "storageId is required: the job was started without resultStorageId")
-    })?;
-    Ok(summarize(&service.results.statistics(&set(&stored, storage_id)).await?))
+    let storages = match input.storage_id {
+        Some(storage_id) => vec![storage_id],
+        None => service.control.noted_storages(input.job_id).await?,
+    };
+    let mut tallies = Vec::new();
+    for storage_id in storages {
+        tallies.extend(service.results.statistics(&set(&stored, storage_id)).await?);
+    }
+    Ok(summarize(&tallies))
 }
 
 fn summarize(tallies: &[Tally]) -> JobStatistics {

@@ -4,7 +4,8 @@ use super::{Service, view};
 use crate::store::NewJob;
 use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
-use docket_contract::{Code, Error, FieldError, Job, JobId, Role, Timestamp};
+use docket_contract::state::Event;
+use docket_contract::{Code, Error, FieldError, Job, JobId, Role, Status, Timestamp};
 use std::sync::{Mutex, PoisonError};
 
 /// The images whose jobs may run.
@@ -64,8 +65,13 @@ pub(super) async fn start(service: &Service, call: Call, mut spec: JobSpec) -> R
         given => given.unwrap_or_else(|| caller.organization.clone()),
     };
     spec.organization_id = Some(organization.clone());
+    // Nothing holds it back: it is made durable and put into the queue with one write. The answer is PERSISTED all the
+    // same, because that is what it promises.
+    let queued = Status::Created.after(Event::Persisted).and_then(|persisted| persisted.after(Event::Queued));
+    let status = queued.map_err(|error| Error::new(Code::Internal, error.to_string()))?;
     let now = service.clock.now();
     let job = NewJob {
+        status,
         id: call.seed.unwrap_or_else(|| service.ids.next(now)),
         organization,
         user: caller.user.clone(),
@@ -74,7 +80,11 @@ pub(super) async fn start(service: &Service, call: Call, mut spec: JobSpec) -> R
     };
     let stored = service.control.insert_job(job).await?;
     service.engine.wake();
-    Ok(view(stored, caller))
+    let mut job = view(stored, caller);
+    if job.status == status && job.attempt == 0 {
+        job.status = Status::Persisted;
+    }
+    Ok(job)
 }
 
 fn not_supported(pointers: &[&str]) -> Error {

@@ -14,7 +14,7 @@ pub enum Scope {
     Everything,
 }
 
-/// A job to store, in status PERSISTED.
+/// A job to store.
 #[derive(Clone, Debug)]
 pub struct NewJob {
     /// Its id: a UUID of version 7, so that ids ascend with time.
@@ -25,6 +25,8 @@ pub struct NewJob {
     pub user: String,
     /// What was started.
     pub spec: JobSpec,
+    /// PERSISTED, or SCHEDULED when nothing holds it back: then it is in the queue with the same write.
+    pub status: Status,
     /// When.
     pub created_at: Timestamp,
 }
@@ -36,7 +38,9 @@ pub struct StoredJob {
     pub organization: String,
     /// The job, with unmasked environment.
     pub job: Job,
-    /// Whether it was handed to an executor under its present attempt.
+    /// Whether an executor has it under its present attempt: from the claim on, until a transition to a status other
+    /// than SCHEDULED, RUNNING and UNKNOWN. A job that has ended or is held back is never claimed; `attempt` still tells
+    /// that it was.
     pub claimed: bool,
     /// Someone asked for its end.
     pub cancel: Option<CancelRequest>,
@@ -245,8 +249,8 @@ pub trait ControlStore: Send + Sync + 'static {
     /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended.
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError>;
 
-    /// Notes that a job writes to a storage, before it does.
-    async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<(), StoreError>;
+    /// Notes that a job writes to a storage, before it does; false, with nothing noted, if there is no such job (any more).
+    async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<bool, StoreError>;
 
     /// The storages that a job has written to, by their ids.
     async fn noted_storages(&self, id: JobId) -> Result<Vec<String>, StoreError>;
@@ -272,7 +276,7 @@ pub trait ControlStore: Send + Sync + 'static {
     /// Revokes a key; false if there is none.
     async fn revoke_key(&self, scope: &Scope, id: &str, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Whether any key exists that is not revoked.
+    /// Whether any key was ever made: revoking the last one must not open the server to everybody.
     async fn has_keys(&self) -> Result<bool, StoreError>;
 
     /// Finishes what is in flight and closes the file.

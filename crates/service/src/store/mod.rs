@@ -5,8 +5,13 @@
 //! from the database.
 
 mod control;
+mod encode;
 mod error;
 mod results;
+pub mod sqlite;
+
+#[cfg(test)]
+mod conformance;
 
 pub use control::*;
 pub use error::StoreError;

@@ -81,7 +81,7 @@ impl Memory {
         }
         let collected = self.read(headers, &mut body).await;
         if collected.is_err() {
-            discard(body);
+            discard(headers, body);
         }
         collected
     }
@@ -94,7 +94,7 @@ impl Memory {
         if length.is_some_and(|length| length > max as u64) {
             return Err(too_large(max));
         }
-        let mut share = Share { memory: self, permit: None, bytes: 0 };
+        let mut share = Share { memory: self, permit: None, kibibytes: 0 };
         let expected = length.map_or(0, |length| length as usize);
         let mut sink = if compressed { Sink::gzip(max) } else { Sink::Plain(Plain { expected, ..Plain::default() }) };
         let deadline = Instant::now() + self.limits.read_timeout;
@@ -124,19 +124,25 @@ fn too_large(max: usize) -> Error {
 struct Share<'m> {
     memory: &'m Memory,
     permit: Option<OwnedSemaphorePermit>,
-    bytes: usize,
+    kibibytes: usize,
 }
 
 impl Share<'_> {
-    /// Reserves until `bytes` are covered; at least doubles, so that a large body takes few steps.
+    /// Bytes that are covered.
+    fn bytes(&self) -> usize {
+        self.kibibytes * 1024
+    }
+
+    /// Reserves until `bytes` are covered; at least doubles, so that a large body takes few steps. `expected` is the
+    /// length that the sender promised, or 0.
     async fn cover(&mut self, bytes: usize, expected: usize) -> Result<(), Error> {
-        if bytes <= self.bytes {
+        if bytes <= self.bytes() {
             return Ok(());
         }
         let Memory { kibibytes, limits } = self.memory;
-        let first = if expected == 0 { bytes } else { expected.min(FIRST_STEP) };
-        let wanted = bytes.max(first).max(self.bytes * 2).min(limits.max_bytes.max(bytes));
-        let more = u32::try_from((wanted - self.bytes).div_ceil(1024)).unwrap_or(u32::MAX);
+        let most = if expected == 0 { limits.max_bytes } else { expected };
+        let wanted = expected.min(FIRST_STEP).max(self.bytes() * 2).min(most).max(bytes).div_ceil(1024);
+        let more = u32::try_from(wanted - self.kibibytes).unwrap_or(u32::MAX);
         let permit = match Arc::clone(kibibytes).try_acquire_many_owned(more) {
             Ok(permit) => permit,
             Err(_) => match timeout(limits.memory_wait, Arc::clone(kibibytes).acquire_many_owned(more)).await {
@@ -148,7 +154,7 @@ impl Share<'_> {
             Some(held) => held.merge(permit),
             none => *none = Some(permit),
         }
-        self.bytes = wanted;
+        self.kibibytes = wanted;
         Ok(())
     }
 }
@@ -205,7 +211,7 @@ impl Sink {
                     return Ok(());
                 }
                 if plain.buffer.capacity() < total {
-                    plain.buffer.reserve_exact(share.bytes.max(total) - plain.buffer.len());
+                    plain.buffer.reserve_exact(share.bytes().max(total) - plain.buffer.len());
                 }
                 if let Some(first) = plain.only.take() {
                     plain.buffer.extend_from_slice(&first);
@@ -244,9 +250,9 @@ fn gzip_error(error: &std::io::Error, max: usize) -> Error {
 }
 
 /// Reads on, in the background and within bounds, what the sender of a refused body still sends. Closing the connection
-/// instead would reset it, and many clients then never see the answer.
-pub(super) fn discard(mut body: Body) {
-    if body.is_end_stream() {
+/// instead would reset it, and many clients then never see the answer. One that waits for leave to send gets none.
+pub(super) fn discard(headers: &HeaderMap, mut body: Body) {
+    if body.is_end_stream() || headers.contains_key(header::EXPECT) {
         return;
     }
     tokio::spawn(timeout(DISCARD_TIME, async move {
@@ -259,10 +265,13 @@ pub(super) fn discard(mut body: Body) {
     }));
 }
 
-/// JSON in UTF-8. A missing type counts as JSON: old clients forget it.
+/// JSON in UTF-8. A missing type counts as JSON, because old clients forget it, but not from a browser: a page of another
+/// origin may send a body without a type, and one of JSON only if the server agreed.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let refuse = || Err(Error::new(Code::UnsupportedMediaType, "The body must be application/json in UTF-8."));
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return if headers.contains_key(header::ORIGIN) { refuse() } else { Ok(()) };
+    };
     let Ok(value) = value.to_str() else { return refuse() };
     let mut parts = value.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();

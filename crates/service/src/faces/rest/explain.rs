@@ -66,11 +66,14 @@ fn reason(error: &serde_json::Error) -> String {
     reason
 }
 
-/// Names of types as JSON has them.
-fn plain(words: &str) -> String {
-    let words = words.strip_prefix("struct ").map_or(words, |_| "an object");
-    let words = words.strip_prefix("internally tagged enum ").map_or(words, |_| "an object");
-    words.replace("a sequence", "an array").replace("sequence", "an array").replace("map", "an object").replace('`', "")
+/// Names of types as JSON has them; a text of the client stays as it is.
+fn plain(words: &str) -> &str {
+    match words {
+        "map" | "a map" => "an object",
+        "sequence" | "a sequence" => "an array",
+        _ if words.starts_with("struct ") => "an object",
+        _ => words,
+    }
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
@@ -93,7 +96,7 @@ fn pointer(path: &Path) -> String {
 /// Appends a step to a JSON pointer (RFC 6901).
 fn push(pointer: &mut String, step: &str) {
     pointer.push('/');
-    pointer.extend(step.chars().take(255).collect::<String>().replace('~', "~0").replace('/', "~1").chars());
+    pointer.push_str(&step.chars().take(255).collect::<String>().replace('~', "~0").replace('/', "~1"));
 }
 
 fn cut(text: &str) -> String {

@@ -1,8 +1,8 @@
 //! `Idempotency-Key`: the same request with the same key is done once, and its answer is given again.
 //!
-//! Answers that say "try again" (5xx, 408, 429) are not kept, nor those over 1 MiB: the request is then forgotten, and a
-//! repetition gets the same seed only while the key is in flight. The work runs apart from the connection, so that a
-//! client that hangs up leaves no request in flight.
+//! Answers that say "try again" (5xx, 408, 429) are not kept, nor streams and answers over 1 MiB: the request is then
+//! forgotten, and a repetition is done anew. The work runs apart from the connection, so that a client that hangs up
+//! leaves no request in flight.
 
 use super::reply::{problem, response};
 use crate::clock::Clock;
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(read(&["a-1"]), Ok(Some("a-1".to_owned())));
         assert!(read(&[&"x".repeat(255)]).is_ok());
         for wrong in [&[""][..], &["a b"], &["ü"], &["a", "a"], &[&"x".repeat(256)]] {
-            let error = read(wrong).unwrap_err();
+            let error = read(wrong).expect_err("not a key");
             assert_eq!(error.errors[0].pointer, "/Idempotency-Key", "{wrong:?}");
         }
     }

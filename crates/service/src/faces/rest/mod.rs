@@ -35,9 +35,13 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+
+/// Longest wait for the check of `/readyz`.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Tells whether the server can do its work; the error is the reason why not, for operators.
 pub type Ready = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -126,7 +130,8 @@ pub fn router<B: Behaviour<Body = Encoded>>(app: Arc<RestState<B>>) -> Router {
 }
 
 async fn readiness<B: Behaviour<Body = Encoded>>(app: Arc<RestState<B>>) -> Response {
-    let (status, body) = match (app.ready)().await {
+    let late = |_| Err(format!("no answer within {} seconds", READY_TIMEOUT.as_secs()));
+    let (status, body) = match timeout(READY_TIMEOUT, (app.ready)()).await.unwrap_or_else(late) {
         Ok(()) => (200, serde_json::json!({"status": "ready"})),
         Err(reason) => (503, serde_json::json!({"status": "not ready", "reason": reason})),
     };

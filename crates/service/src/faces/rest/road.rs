@@ -53,7 +53,8 @@ impl Entry {
             method => method.as_str(),
         };
         let Some(road) = self.roads.iter().find(|road| road.method().name() == wanted) else {
-            discard(request.into_body());
+            let (parts, body) = request.into_parts();
+            discard(&parts.headers, body);
             return method_not_allowed(self.template, &self.allow);
         };
         let work = AssertUnwindSafe(async { road.answer(request).await }).catch_unwind();
@@ -119,14 +120,14 @@ async fn travel<B: Behaviour<Body = Encoded>, O: Operation>(
     let (caller, key, params) = match before_body::<B, O>(&app, &shape, &parts).await {
         Ok(known) => known,
         Err(error) => {
-            discard(body);
+            discard(&parts.headers, body);
             return Err(error);
         }
     };
     let collected = if shape.has_body() {
         app.memory.collect(&parts.headers, body).await?
     } else {
-        discard(body);
+        discard(&parts.headers, body);
         Collected::default()
     };
     let Some(key) = key else {
@@ -154,7 +155,7 @@ async fn before_body<B: Behaviour<Body = Encoded>, O: Operation>(
     shape: &Shape,
     parts: &Parts,
 ) -> Result<(Caller, Option<String>, Params), Error> {
-    let caller = app.access.caller(presented(&parts.headers)?).await?;
+    let caller = app.access.caller(presented(&parts.headers)?, host(parts)).await?;
     observe::note_organization(&caller.organization);
     // The handler checks again, with the job that the request names.
     caller.authorize(O::ROLE, O::OPEN_TO_JOBS, caller.job.map(|own| own.id))?;
@@ -173,6 +174,13 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let value = value.to_str().map_err(|_| wrong())?;
     let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
     Ok(scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()))
+}
+
+/// The host that the request was sent to.
+fn host(parts: &Parts) -> Option<&str> {
+    let named = parts.uri.authority().map(|authority| authority.as_str());
+    // A name that is no text is nobody's.
+    named.or_else(|| parts.headers.get(header::HOST).map(|value| value.to_str().unwrap_or_default()))
 }
 
 /// Decodes, calls and encodes. Holds the body's share of the memory until the answer is there.

@@ -39,7 +39,7 @@ impl<'a> Value<'a> {
 }
 
 /// A number where one must be given; the optional ones come through [`lenient`] by themselves.
-fn number<'de, T: lenient::Number>(text: &str) -> Result<T, Error> {
+fn number<T: lenient::Number>(text: &str) -> Result<T, Error> {
     let text: StrDeserializer<'_, Error> = text.into_deserializer();
     lenient::number(text)?.ok_or_else(|| de::Error::custom(format_args!("must be {}", T::EXPECTED)))
 }

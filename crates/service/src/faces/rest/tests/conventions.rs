@@ -243,3 +243,48 @@ async fn retry_after_stands_where_it_helps() {
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (507, "30"));
     server.stop().await;
 }
+
+/// Keeps the log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn log_lines_carry_the_request() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+    // For the whole process: what a thread without a subscriber sees first stays disabled for the others. The ids tell
+    // the lines of this test from those of the tests beside it.
+    tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one");
+    let server = Server::start().await;
+    let send = |name: &str, id: &str| {
+        let body = format!(r#"{{"dockerImageUrl": "a", "name": "{name}"}}"#);
+        server.send(request_with("POST", "/v2/jobs", &[("x-request-id", id), ("idempotency-key", id)], body))
+    };
+    send("panic", "logged-1").await;
+    send("fine", "logged-2").await;
+    server.stop().await;
+
+    let log = log.0.lock().expect("no panic").clone();
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8(log).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of = |id: &str| lines.iter().filter(|line| line["span"]["request_id"] == id).collect::<Vec<_>>();
+    let failed = of("logged-1");
+    assert_eq!(failed.len(), 2, "the panic, and the request: {lines:?}");
+    for line in failed {
+        let span = &line["span"];
+        assert_eq!((&span["method"], &span["path"]), (&"POST".into(), &"/jobs".into()), "{line}");
+        assert_eq!(span["organization"], "own", "{line}");
+    }
+    assert!(of("logged-2").is_empty(), "what goes well is for DEBUG");
+}

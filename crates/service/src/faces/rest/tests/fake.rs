@@ -138,7 +138,7 @@ pub(super) struct FakeAccess;
 
 #[async_trait]
 impl Access for FakeAccess {
-    async fn caller(&self, presented: Option<&str>) -> Result<Caller, Error> {
+    async fn caller(&self, presented: Option<&str>, _host: Option<&str>) -> Result<Caller, Error> {
         let refuse = || Error::new(Code::Unauthenticated, "A valid key is needed.");
         let key = presented.ok_or_else(refuse)?;
         let (organization, role, job) = match key {
@@ -228,7 +228,7 @@ impl ControlStore for FakeControl {
     async fn delete_job(&self, _: &Scope, _: JobId) -> Result<Changed, StoreError> {
         unknown()
     }
-    async fn note_storage(&self, _: JobId, _: &str) -> Result<(), StoreError> {
+    async fn note_storage(&self, _: JobId, _: &str) -> Result<bool, StoreError> {
         unknown()
     }
     async fn noted_storages(&self, _: JobId) -> Result<Vec<String>, StoreError> {

@@ -157,6 +157,21 @@ async fn bodies_over_the_limit_are_refused_before_and_while_reading() {
 }
 
 #[tokio::test]
+async fn a_refused_body_that_was_announced_is_never_asked_for() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    let sent = format!(
+        "POST {} HTTP/1.1\r\nhost: a\r\nx-api-key: worker\r\ncontent-length: 104857600\r\nexpect: 100-continue\r\n\r\n",
+        results_path()
+    );
+    stream.write_all(sent.as_bytes()).await.expect("open");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("closed after the answer");
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn gzip_is_read_and_bombs_stop_at_the_limit() {
     let server = Server::with_bodies(BodyLimits { max_bytes: 1 << 20, ..BodyLimits::default() }).await;
     let body = br#"{"results": [{"externalId": "a"}]}"#;

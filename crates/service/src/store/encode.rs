@@ -1,0 +1,223 @@
+//! From a stored row to the JSON that a page sends: splices id, storage, job and times in front of the stored text.
+//!
+//! Shared by the drivers. Nothing is parsed unless the page asks for some members of `resultData` only.
+
+use super::{SetKey, StoreError};
+use docket_contract::Timestamp;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Writes the results of one set.
+pub struct Encoder {
+    /// From behind the id's digits to the text of `createdAt`.
+    set: Vec<u8>,
+    created_at: LastTime,
+    modified_at: LastTime,
+    fields: Option<Arc<[String]>>,
+}
+
+impl Encoder {
+    /// For the results of `set`; of the JSON in `resultData` only the members `fields`, if given.
+    pub fn new(set: &SetKey, fields: Option<Arc<[String]>>) -> Self {
+        let storage = serde_json::Value::from(set.storage.storage_id.as_str());
+        let text = format!("\",\"storageId\":{storage},\"jobId\":\"{}\",\"createdAt\":\"", set.job);
+        Self { set: text.into_bytes(), created_at: LastTime::default(), modified_at: LastTime::default(), fields }
+    }
+
+    /// Appends a result to `out`, behind a comma unless it is the first.
+    pub fn push(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: u64,
+        created_at: Timestamp,
+        modified_at: Timestamp,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        let [b'{', members @ .., b'}'] = body else {
+            return Err(StoreError::Damaged(format!("result {id} holds no JSON object")));
+        };
+        out.reserve(body.len() + self.set.len() + 128);
+        out.extend_from_slice(if out.is_empty() { b"{\"id\":\"" } else { b",{\"id\":\"" });
+        // Writing to memory does not fail.
+        let _ = write!(out, "{id}");
+        out.extend_from_slice(&self.set);
+        out.extend_from_slice(self.created_at.text(created_at));
+        out.extend_from_slice(b"\",\"modifiedAt\":\"");
+        out.extend_from_slice(self.modified_at.text(modified_at));
+        out.extend_from_slice(if members.is_empty() { b"\"" } else { b"\"," });
+        if let Some(fields) = &self.fields {
+            let text = std::str::from_utf8(body)
+                .map_err(|_| StoreError::Damaged(format!("result {id} holds text that is not UTF-8")))?;
+            if let Some((literal, kept)) = keep_fields(text, fields) {
+                out.extend_from_slice(&body[1..literal.start]);
+                out.extend_from_slice(&kept);
+                out.extend_from_slice(&body[literal.end..]);
+                return Ok(());
+            }
+        }
+        out.extend_from_slice(&body[1..]);
+        Ok(())
+    }
+}
+
+/// The text of the last time stamp: the results of one request share theirs.
+#[derive(Default)]
+struct LastTime {
+    time: Timestamp,
+    text: Vec<u8>,
+}
+
+impl LastTime {
+    fn text(&mut self, time: Timestamp) -> &[u8] {
+        if self.time != time || self.text.is_empty() {
+            self.time = time;
+            self.text.clear();
+            let _ = write!(self.text, "{time}");
+        }
+        &self.text
+    }
+}
+
+/// The ids of a result by which filters find it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FilterIds<'a> {
+    /// The business partner.
+    #[serde(borrow)]
+    pub business_partner_id: Option<Text<'a>>,
+    /// The id in the customer's systems.
+    #[serde(borrow)]
+    pub external_id: Option<Text<'a>>,
+}
+
+impl<'a> FilterIds<'a> {
+    /// Reads them from a stored text.
+    pub fn read(body: &'a [u8]) -> Result<Self, StoreError> {
+        serde_json::from_slice(body).map_err(|error| StoreError::Damaged(format!("a result holds no JSON: {error}")))
+    }
+}
+
+/// A text that borrows from the row unless it holds escapes.
+#[derive(Deserialize, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// Where the literal of `resultData` stands in `body`, and the literal that takes its place. `None` when it stays as it
+/// is: it is absent, or no JSON object.
+fn keep_fields(body: &str, fields: &[String]) -> Option<(Range<usize>, Vec<u8>)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Data<'a> {
+        #[serde(borrow, default)]
+        result_data: Option<&'a RawValue>,
+    }
+    let literal = serde_json::from_str::<Data<'_>>(body).ok()?.result_data?.get();
+    let start = (literal.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    let text: Text<'_> = serde_json::from_str(literal).ok()?;
+    let Members(members) = serde_json::from_str(&text.0).ok()?;
+    let mut kept = String::from("{");
+    for (name, value) in &members {
+        if fields.iter().any(|field| *field == *name.0) {
+            if kept.len() > 1 {
+                kept.push(',');
+            }
+            kept.push_str(&serde_json::to_string(&name.0).ok()?);
+            kept.push(':');
+            kept.push_str(value.get());
+        }
+    }
+    kept.push('}');
+    Some((start..start + literal.len(), serde_json::to_vec(&kept).ok()?))
+}
+
+/// The members of an object in their order, values as they were written.
+struct Members<'a>(Vec<(Text<'a>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(Text<'de>, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Object).map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StorageKey;
+    use docket_contract::JobId;
+
+    fn encode(body: &str, fields: Option<&[&str]>) -> String {
+        let storage = StorageKey { organization: "o".into(), storage_id: "a\"b".into() };
+        let fields = fields.map(|fields| fields.iter().map(|field| (*field).to_owned()).collect());
+        let mut encoder = Encoder::new(&SetKey { storage, job: JobId::NONE }, fields);
+        let mut out = Vec::new();
+        for id in [7, 8] {
+            let (created, modified) = (Timestamp::from_millis(0), Timestamp::from_millis(1));
+            encoder.push(&mut out, id, created, modified, body.as_bytes()).expect("a good row");
+        }
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn id_and_times_stand_in_front() {
+        let one = |id: &str, body: &str| {
+            format!(
+                "{{\"id\":\"{id}\",\"storageId\":\"a\\\"b\",\"jobId\":\"00000000-0000-0000-0000-000000000000\",\
+                 \"createdAt\":\"1970-01-01T00:00:00.000Z\",\"modifiedAt\":\"1970-01-01T00:00:00.001Z\"{body}}}"
+            )
+        };
+        for (stored, sent) in [(r#"{"status":"OK"}"#, r#","status":"OK""#), ("{}", "")] {
+            assert_eq!(encode(stored, None), format!("{},{}", one("7", sent), one("8", sent)));
+        }
+    }
+
+    #[test]
+    fn only_the_wanted_members_of_the_result_remain() {
+        let kept = |data: &str| {
+            let body = serde_json::json!({"externalId": "e", "resultData": data, "status": "OK"}).to_string();
+            let page: serde_json::Value =
+                serde_json::from_str(&format!("[{}]", encode(&body, Some(&["a", "ü"])))).expect("JSON");
+            assert_eq!(page[1]["status"], "OK");
+            assert_eq!(page[1]["externalId"], "e");
+            page[1]["resultData"].as_str().expect("a text").to_owned()
+        };
+        assert_eq!(kept(r#"{"b": 1, "a": {"x":  1.50}, "ü": "\"", "c": null}"#), r#"{"a":{"x":  1.50},"ü":"\""}"#);
+        assert_eq!(kept(r#"{"\u0061":1}"#), r#"{"a":1}"#);
+        assert_eq!(kept(r#"{"b":1}"#), "{}");
+        for untouched in ["", "text", "[{\"b\":1}]", "{'a': 1}", "{\"b\":1} x", "7"] {
+            assert_eq!(kept(untouched), untouched);
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_damage() {
+        let storage = StorageKey { organization: String::new(), storage_id: String::new() };
+        let mut encoder = Encoder::new(&SetKey { storage, job: JobId::NONE }, None);
+        for body in ["", "{", "x}"] {
+            let time = Timestamp::default();
+            let result = encoder.push(&mut Vec::new(), 1, time, time, body.as_bytes());
+            assert!(matches!(result, Err(StoreError::Damaged(_))), "{body:?}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Single jobs: insert, read, change, delete, and the storages that they write to.
+
+use super::counts::Owner;
+use super::rows::{self, Place};
+use super::writer::Tx;
+use crate::store::{Changed, JobChange, NewJob, Scope, StoreError, StoredJob};
+use docket_contract::job::{DEFAULT_PRIORITY, JobSpec};
+use docket_contract::{Job, JobId, Timestamp};
+use rusqlite::{Connection, params};
+
+const INSERT: &str = "
+    INSERT INTO job (id, organization, user, type, storage, status, priority, created_at, modified_at, tagged)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)
+    ON CONFLICT (id) DO NOTHING";
+const INSERT_BODY: &str = "
+    INSERT INTO job_body (seq, spec)
+    VALUES (?1, ?2)";
+const INSERT_TAG: &str = "
+    INSERT OR IGNORE INTO job_tag (organization, tag, seq, user, type, status)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// By the primary key, as all of the following.
+const CHANGE: &str = "
+    UPDATE job
+    SET modified_at = ?2, progress = coalesce(?3, progress), status_message = coalesce(?4, status_message)
+    WHERE seq = ?1";
+const CHANGE_PRIORITY: &str = "
+    UPDATE job
+    SET priority = ?2
+    WHERE seq = ?1";
+const CHANGE_CANCEL: &str = "
+    UPDATE job
+    SET cancel_grace = ?2, cancel_reason = ?3
+    WHERE seq = ?1";
+const CHANGE_TAGGED: &str = "
+    UPDATE job
+    SET tagged = ?2
+    WHERE seq = ?1";
+const CHANGE_SPEC: &str = "
+    UPDATE job_body
+    SET spec = ?2
+    WHERE seq = ?1";
+const CHANGE_RESULT: &str = "
+    UPDATE job_body
+    SET result_data = ?2
+    WHERE seq = ?1";
+const DELETE: &str = "
+    DELETE FROM job
+    WHERE seq = ?1";
+const DELETE_BODY: &str = "
+    DELETE FROM job_body
+    WHERE seq = ?1";
+const DELETE_TAG: &str = "
+    DELETE FROM job_tag
+    WHERE organization = ?1 AND tag = ?2 AND seq = ?3";
+const DELETE_STORAGES: &str = "
+    DELETE FROM job_storage
+    WHERE seq = ?1";
+const NOTE_STORAGE: &str = "
+    INSERT OR IGNORE INTO job_storage (seq, storage_id)
+    VALUES (?1, ?2)";
+const NOTED_STORAGES: &str = "
+    SELECT storage_id
+    FROM job_storage
+    WHERE seq = ?1
+    ORDER BY storage_id";
+
+/// The spec as it is kept.
+pub(super) fn encode(spec: &JobSpec) -> Result<String, StoreError> {
+    serde_json::to_string(spec).map_err(|error| StoreError::Internal(format!("a spec can't be written: {error}")))
+}
+
+/// Stores a job; `spec` is its encoded spec. Answers the job that has the id already, if there is one.
+pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option<StoredJob>, StoreError> {
+    let owner = Owner {
+        organization: tx.names.number(tx.connection, &new.organization)?,
+        user: tx.names.number(tx.connection, &new.user)?,
+        job_type: match &new.spec.job_type {
+            Some(job_type) => tx.names.number(tx.connection, job_type)?,
+            None => 0,
+        },
+    };
+    let inserted = tx.connection.prepare_cached(INSERT)?.execute(params![
+        new.id.0.as_bytes(),
+        owner.organization,
+        owner.user,
+        owner.job_type,
+        new.spec.result_storage_id,
+        new.status.number(),
+        new.spec.priority.unwrap_or(DEFAULT_PRIORITY),
+        new.created_at.as_millis(),
+        !new.spec.tags.is_empty(),
+    ])?;
+    if inserted == 0 {
+        let scope = Scope::Organization(new.organization.clone());
+        let taken = || StoreError::Internal("the id is that of another organization's job".to_owned());
+        return read(tx.connection, &scope, new.id)?.ok_or_else(taken).map(Some);
+    }
+    let seq = tx.connection.last_insert_rowid();
+    tx.connection.prepare_cached(INSERT_BODY)?.execute(params![seq, spec])?;
+    insert_tags(tx, Place { seq, owner, status: new.status }, &new.spec.tags)?;
+    tx.counts.add(owner, new.status);
+    Ok(None)
+}
+
+/// A job as it is right after its insertion.
+pub(super) fn inserted(new: NewJob) -> StoredJob {
+    let job = Job {
+        id: new.id,
+        spec: new.spec,
+        status: new.status,
+        status_message: None,
+        progress: 0,
+        user: new.user,
+        created_at: new.created_at,
+        modified_at: new.created_at,
+        started_at: None,
+        finished_at: None,
+        expires_at: None,
+        attempt: 0,
+        exit_code: None,
+        result_data: None,
+        attachments: Vec::new(),
+    };
+    StoredJob { organization: new.organization, job, claimed: false, cancel: None }
+}
+
+/// One job of a scope.
+pub(super) fn read(connection: &Connection, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError> {
+    rows::find(connection, scope, id)?.map(|place| rows::read(connection, place.seq)).transpose()
+}
+
+/// Changes a job apart from its status.
+pub(super) fn change(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    id: JobId,
+    change: &JobChange,
+    now: Timestamp,
+) -> Result<Changed, StoreError> {
+    let Some(place) = rows::find(tx.connection, scope, id)? else { return Ok(Changed::NotFound) };
+    let before = rows::read(tx.connection, place.seq)?;
+    if change.only_attempt.is_some_and(|attempt| attempt != before.job.attempt)
+        || change.only_active && before.job.status.is_terminal()
+    {
+        return Ok(Changed::Refused(Box::new(before)));
+    }
+    let seq = place.seq;
+    let narrow = params![seq, now.as_millis(), change.progress, change.status_message];
+    tx.connection.prepare_cached(CHANGE)?.execute(narrow)?;
+    if let Some(priority) = change.priority {
+        tx.connection.prepare_cached(CHANGE_PRIORITY)?.execute(params![seq, priority])?;
+    }
+    if let Some(cancel) = &change.cancel {
+        let cancel = params![seq, cancel.grace_period_seconds, cancel.reason];
+        tx.connection.prepare_cached(CHANGE_CANCEL)?.execute(cancel)?;
+    }
+    if let Some(result_data) = &change.result_data {
+        tx.connection.prepare_cached(CHANGE_RESULT)?.execute(params![seq, result_data])?;
+    }
+    change_spec(tx, place, before.job.spec, change)?;
+    Ok(Changed::Done(Box::new(rows::read(tx.connection, seq)?)))
+}
+
+fn change_spec(tx: &mut Tx<'_>, place: Place, mut spec: JobSpec, change: &JobChange) -> Result<(), StoreError> {
+    let JobChange { name, description, labels, tags, priority, .. } = change;
+    if name.is_none() && description.is_none() && labels.is_none() && tags.is_none() && priority.is_none() {
+        return Ok(());
+    }
+    if let Some(tags) = tags {
+        delete_tags(tx, place, &spec.tags)?;
+        insert_tags(tx, place, tags)?;
+        tx.connection.prepare_cached(CHANGE_TAGGED)?.execute(params![place.seq, !tags.is_empty()])?;
+        spec.tags.clone_from(tags);
+    }
+    spec.name = name.clone().or(spec.name);
+    spec.description = description.clone().or(spec.description);
+    spec.labels = labels.clone().unwrap_or(spec.labels);
+    spec.priority = priority.or(spec.priority);
+    tx.connection.prepare_cached(CHANGE_SPEC)?.execute(params![place.seq, encode(&spec)?])?;
+    Ok(())
+}
+
+/// Removes a job that has ended.
+pub(super) fn delete(tx: &mut Tx<'_>, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
+    let Some(place) = rows::find(tx.connection, scope, id)? else { return Ok(Changed::NotFound) };
+    let Place { seq, owner, status } = place;
+    let job = Box::new(rows::read(tx.connection, seq)?);
+    if !status.is_terminal() {
+        return Ok(Changed::Refused(job));
+    }
+    for statement in [DELETE, DELETE_BODY, DELETE_STORAGES] {
+        tx.connection.prepare_cached(statement)?.execute(params![seq])?;
+    }
+    delete_tags(tx, place, &job.job.spec.tags)?;
+    tx.counts.remove(owner, status);
+    Ok(Changed::Done(job))
+}
+
+fn insert_tags(tx: &Tx<'_>, place: Place, tags: &[String]) -> Result<(), StoreError> {
+    let Place { seq, owner, status } = place;
+    for tag in tags {
+        let row = params![owner.organization, tag, seq, owner.user, owner.job_type, status.number()];
+        tx.connection.prepare_cached(INSERT_TAG)?.execute(row)?;
+    }
+    Ok(())
+}
+
+fn delete_tags(tx: &Tx<'_>, place: Place, tags: &[String]) -> Result<(), StoreError> {
+    for tag in tags {
+        let row = params![place.owner.organization, tag, place.seq];
+        tx.connection.prepare_cached(DELETE_TAG)?.execute(row)?;
+    }
+    Ok(())
+}
+
+/// Notes that a job writes to a storage; false if there is no such job.
+pub(super) fn note_storage(tx: &mut Tx<'_>, id: JobId, storage_id: &str) -> Result<bool, StoreError> {
+    let Some(place) = rows::find(tx.connection, &Scope::Everything, id)? else { return Ok(false) };
+    tx.connection.prepare_cached(NOTE_STORAGE)?.execute(params![place.seq, storage_id])?;
+    Ok(true)
+}
+
+/// The storages that a job has written to.
+pub(super) fn noted_storages(connection: &Connection, id: JobId) -> Result<Vec<String>, StoreError> {
+    let Some(place) = rows::find(connection, &Scope::Everything, id)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(NOTED_STORAGES)?;
+    let storages = statement.query_map(params![place.seq], |row| row.get(0))?;
+    Ok(storages.collect::<Result<_, _>>()?)
+}

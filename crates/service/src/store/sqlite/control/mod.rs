@@ -1,0 +1,159 @@
+//! The control plane in one SQLite file: jobs, keys and idempotency records.
+//!
+//! Writes go through one thread that commits those that arrive together at once (`writer`); reads use a few connections
+//! beside it (`readers`). Lists are merged from ordered walks of indexes (`plan`, `walks`, `list`). It decides nothing
+//! about jobs: statuses and conditions come in with the calls.
+
+mod connection;
+mod counts;
+mod filter;
+mod jobs;
+mod keys;
+mod list;
+mod names;
+mod plan;
+mod readers;
+mod requests;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod transitions;
+mod walks;
+mod writer;
+
+use self::readers::Readers;
+use self::writer::{Tx, Writer};
+use crate::store::{
+    Changed, ControlStore, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope, StoreError,
+    StoredJob, StoredKey, StoredReply, Transition,
+};
+use async_trait::async_trait;
+use docket_contract::{JobId, Timestamp};
+use std::path::Path;
+
+mod migrations {
+    refinery::embed_migrations!("src/store/sqlite/control/migrations");
+}
+
+/// The control plane in a SQLite file.
+pub struct SqliteControl {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteControl {
+    /// Opens the file, or creates it (mode 0600), and brings its tables up to date. Blocks.
+    ///
+    /// Only one process may have it open.
+    ///
+    /// # Errors
+    /// `Damaged` if the file is no database, `Full` if it can't grow.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = connection::open_writer(path)?;
+        migrations::migrations::runner().run(&mut connection).map_err(connection::migration_failed)?;
+        Ok(Self { readers: Readers::open(path)?, writer: Writer::start(connection)? })
+    }
+}
+
+#[async_trait]
+impl ControlStore for SqliteControl {
+    async fn insert_job(&self, job: NewJob) -> Result<StoredJob, StoreError> {
+        let spec = jobs::encode(&job.spec)?;
+        let insert = |tx: &mut Tx<'_>, (job, spec): &(NewJob, String)| jobs::insert(tx, job, spec);
+        let ((job, _), known) = self.writer.write_and_return((job, spec), insert).await?;
+        Ok(known.unwrap_or_else(|| jobs::inserted(job)))
+    }
+
+    async fn read_job(&self, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |connection| jobs::read(connection, &scope, id)).await
+    }
+
+    async fn list_jobs(&self, query: JobQuery) -> Result<JobList, StoreError> {
+        self.readers.read(move |connection| list::list(connection, &query)).await
+    }
+
+    async fn job_types(&self, scope: &Scope) -> Result<Vec<String>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |connection| list::types(connection, &scope)).await
+    }
+
+    async fn change_job(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        change: JobChange,
+        now: Timestamp,
+    ) -> Result<Changed, StoreError> {
+        let scope = scope.clone();
+        self.writer.write((), move |tx, ()| jobs::change(tx, &scope, id, &change, now)).await
+    }
+
+    async fn transition(&self, transitions: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError> {
+        self.writer.write((), move |tx, ()| transitions::make(tx, &transitions)).await
+    }
+
+    async fn claim_due(&self, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError> {
+        self.writer.write((), move |tx, ()| transitions::claim_due(tx, now, free)).await
+    }
+
+    async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
+        self.readers.read(transitions::claimed).await
+    }
+
+    async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
+        let scope = scope.clone();
+        self.writer.write((), move |tx, ()| jobs::delete(tx, &scope, id)).await
+    }
+
+    async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<bool, StoreError> {
+        let storage_id = storage_id.to_owned();
+        self.writer.write((), move |tx, ()| jobs::note_storage(tx, id, &storage_id)).await
+    }
+
+    async fn noted_storages(&self, id: JobId) -> Result<Vec<String>, StoreError> {
+        self.readers.read(move |connection| jobs::noted_storages(connection, id)).await
+    }
+
+    async fn begin_request(&self, key: &IdempotencyKey, id: JobId, now: Timestamp) -> Result<Idempotency, StoreError> {
+        let key = key.clone();
+        self.writer.write((), move |tx, ()| requests::begin(tx, &key, id, now)).await
+    }
+
+    async fn end_request(&self, key: &IdempotencyKey, reply: Option<StoredReply>) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.writer.write((), move |tx, ()| requests::end(tx, &key, reply.as_ref())).await
+    }
+
+    async fn forget_requests(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.writer.write((), move |tx, ()| requests::forget(tx, before, limit)).await
+    }
+
+    async fn insert_key(&self, key: StoredKey) -> Result<(), StoreError> {
+        self.writer.write((), move |tx, ()| keys::insert(tx, &key)).await
+    }
+
+    async fn read_key(&self, id: &str) -> Result<Option<StoredKey>, StoreError> {
+        let id = id.to_owned();
+        self.readers.read(move |connection| keys::read(connection, &id)).await
+    }
+
+    async fn list_keys(&self, scope: &Scope) -> Result<Vec<StoredKey>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |connection| keys::list(connection, &scope)).await
+    }
+
+    async fn revoke_key(&self, scope: &Scope, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let (scope, id) = (scope.clone(), id.to_owned());
+        self.writer.write((), move |tx, ()| keys::revoke(tx, &scope, &id, now)).await
+    }
+
+    async fn has_keys(&self) -> Result<bool, StoreError> {
+        self.readers.read(keys::any).await
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}

@@ -1,0 +1,103 @@
+//! Rows of jobs and what they mean.
+
+use super::counts::Owner;
+use crate::store::{CancelRequest, Scope, StoreError, StoredJob};
+use docket_contract::{Job, JobId, Status, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use uuid::Uuid;
+
+/// A statement that reads whole jobs.
+macro_rules! stored {
+    ($which:literal) => {
+        concat!(
+            "
+    SELECT j.id, o.text, u.text, j.status, j.attempt, j.claimed, j.progress, j.created_at, j.modified_at, j.started_at,
+        j.finished_at, j.exit_code, j.status_message, j.cancel_grace, j.cancel_reason, b.spec, b.result_data
+    FROM job AS j
+        JOIN job_body AS b ON b.seq = j.seq
+        JOIN name AS o ON o.id = j.organization
+        JOIN name AS u ON u.id = j.user
+    ",
+            $which
+        )
+    };
+}
+pub(super) use stored;
+
+/// By the primary key.
+const BY_SEQ: &str = stored!("WHERE j.seq = ?1");
+/// By the UNIQUE index of `job.id`.
+const FIND: &str = "
+    SELECT j.seq, j.organization, j.user, j.type, j.status
+    FROM job AS j
+        JOIN name AS o ON o.id = j.organization
+    WHERE j.id = ?1 AND (?2 IS NULL OR o.text = ?2)";
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) seq: i64,
+    pub(super) owner: Owner,
+    pub(super) status: Status,
+}
+
+/// Finds a job in a scope.
+pub(super) fn find(connection: &Connection, scope: &Scope, id: JobId) -> Result<Option<Place>, StoreError> {
+    let mut statement = connection.prepare_cached(FIND)?;
+    let place = statement.query_row(params![id.0.as_bytes(), organization(scope)], |row| {
+        let owner = Owner { organization: row.get(1)?, user: row.get(2)?, job_type: row.get(3)? };
+        Ok(Place { seq: row.get(0)?, owner, status: status(row, 4)? })
+    });
+    Ok(place.optional()?)
+}
+
+/// Reads a job that is known to be there.
+pub(super) fn read(connection: &Connection, seq: i64) -> Result<StoredJob, StoreError> {
+    Ok(connection.prepare_cached(BY_SEQ)?.query_row(params![seq], job)?)
+}
+
+/// The organization that a scope is limited to.
+pub(super) fn organization(scope: &Scope) -> Option<&str> {
+    match scope {
+        Scope::Organization(organization) => Some(organization),
+        Scope::Everything => None,
+    }
+}
+
+/// Maps a row of a `stored!` statement.
+pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
+    let spec = serde_json::from_str(row.get_ref(15)?.as_str()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(15, rusqlite::types::Type::Text, Box::new(error)))?;
+    let cancel = match row.get::<_, Option<i32>>(13)? {
+        Some(grace_period_seconds) => Some(CancelRequest { reason: row.get(14)?, grace_period_seconds }),
+        None => None,
+    };
+    let job = Job {
+        id: JobId(Uuid::from_bytes(row.get(0)?)),
+        spec,
+        status: status(row, 3)?,
+        status_message: row.get(12)?,
+        progress: row.get(6)?,
+        user: row.get(2)?,
+        created_at: Timestamp::from_millis(row.get(7)?),
+        modified_at: Timestamp::from_millis(row.get(8)?),
+        started_at: time(row, 9)?,
+        finished_at: time(row, 10)?,
+        expires_at: None,
+        attempt: row.get(4)?,
+        exit_code: row.get(11)?,
+        result_data: row.get(16)?,
+        attachments: Vec::new(),
+    };
+    Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, cancel })
+}
+
+fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
+    let number: u8 = row.get(column)?;
+    Status::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number)))
+}
+
+/// A time that may be missing.
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+}

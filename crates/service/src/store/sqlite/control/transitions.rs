@@ -1,0 +1,154 @@
+//! What moves a job from one status to another: transitions and claims.
+
+use super::counts::Owner;
+use super::rows::{self, stored};
+use super::writer::Tx;
+use crate::store::{StoreError, StoredJob, Transition};
+use docket_contract::{Status, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+/// By the UNIQUE index of `job.id`.
+const MOVE: &str = "
+    UPDATE job
+    SET status = ?5, claimed = claimed AND ?6, modified_at = ?7, started_at = coalesce(started_at, ?8),
+        finished_at = ?9, progress = coalesce(?10, progress), status_message = ?11,
+        exit_code = coalesce(?12, exit_code)
+    WHERE id = ?1 AND attempt = ?2 AND status = ?3 AND claimed = ?4
+    RETURNING seq, organization, user, type, tagged";
+/// By `job_persisted`.
+const QUEUE: &str = "
+    UPDATE job
+    SET status = 3, modified_at = ?1
+    WHERE seq IN (
+        SELECT seq
+        FROM job INDEXED BY job_persisted
+        WHERE status = 2
+        ORDER BY seq
+        LIMIT ?2
+    )
+    RETURNING seq, organization, user, type, tagged";
+/// By the primary keys; only for jobs that have tags.
+const MOVE_TAGS: &str = "
+    UPDATE job_tag
+    SET status = ?3
+    WHERE organization = ?1 AND seq = ?2 AND tag IN (
+        SELECT t.value
+        FROM job_body AS b, json_each(b.spec, '$.tags') AS t
+        WHERE b.seq = ?2
+    )";
+/// By `job_ready`.
+const READY: &str = "
+    SELECT seq
+    FROM job INDEXED BY job_ready
+    WHERE status = 3 AND claimed = 0
+    ORDER BY priority DESC, seq
+    LIMIT ?1";
+/// By the primary key. What belongs to the attempt before begins anew.
+const CLAIM: &str = "
+    UPDATE job
+    SET claimed = 1, attempt = attempt + 1, modified_at = ?2, started_at = NULL, exit_code = NULL, progress = 0
+    WHERE seq = ?1";
+/// By `job_claimed`.
+const CLAIMED: &str = stored!("WHERE j.claimed = 1 ORDER BY j.seq");
+
+/// Jobs that one call hands from PERSISTED to the queue.
+const QUEUE_STEP: i64 = 1000;
+
+/// Whether an executor has a job that is in this status: a claim lasts as long.
+fn is_placed(status: Status) -> bool {
+    matches!(status, Status::Unknown | Status::Scheduled | Status::Running)
+}
+
+/// Makes each transition that finds its job as it expects.
+pub(super) fn make(tx: &mut Tx<'_>, transitions: &[Transition]) -> Result<Vec<Option<StoredJob>>, StoreError> {
+    transitions.iter().map(|transition| make_one(tx, transition)).collect()
+}
+
+fn make_one(tx: &mut Tx<'_>, transition: &Transition) -> Result<Option<StoredJob>, StoreError> {
+    let Transition { to, at, .. } = *transition;
+    let started_at = transition.started_at.or((to == Status::Running).then_some(at));
+    let moved = tx.connection.prepare_cached(MOVE)?.query_row(
+        params![
+            transition.id.0.as_bytes(),
+            transition.attempt,
+            transition.from.number(),
+            transition.claimed,
+            to.number(),
+            is_placed(to),
+            at.as_millis(),
+            started_at.map(Timestamp::as_millis),
+            to.is_terminal().then_some(at.as_millis()),
+            (to == Status::Finished).then_some(100),
+            transition.status_message,
+            transition.exit_code,
+        ],
+        moved,
+    );
+    let Some(moved) = moved.optional()? else { return Ok(None) };
+    follow(tx, &moved, transition.from, to)?;
+    rows::read(tx.connection, moved.seq).map(Some)
+}
+
+/// Hands PERSISTED jobs to the queue, a step at a time, and claims up to `free` queued ones.
+pub(super) fn claim_due(tx: &mut Tx<'_>, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError> {
+    let mut queue = tx.connection.prepare_cached(QUEUE)?;
+    for row in queue.query_map(params![now.as_millis(), QUEUE_STEP], moved)? {
+        follow(tx, &row?, Status::Persisted, Status::Scheduled)?;
+    }
+    if free == 0 {
+        return Ok(Vec::new());
+    }
+    let mut ready = tx.connection.prepare_cached(READY)?;
+    let limit = i64::try_from(free).unwrap_or(i64::MAX);
+    let due = ready.query_map(params![limit], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    let claim = |seq: i64| {
+        tx.connection.prepare_cached(CLAIM)?.execute(params![seq, now.as_millis()])?;
+        rows::read(tx.connection, seq)
+    };
+    due.into_iter().map(claim).collect()
+}
+
+/// All claimed jobs. A job that has ended is not claimed any more.
+pub(super) fn claimed(connection: &Connection) -> Result<Vec<StoredJob>, StoreError> {
+    let mut statement = connection.prepare_cached(CLAIMED)?;
+    let jobs = statement.query_map([], rows::job)?;
+    Ok(jobs.collect::<Result<_, _>>()?)
+}
+
+/// A job that has got another status.
+struct Moved {
+    seq: i64,
+    owner: Owner,
+    tagged: bool,
+}
+
+fn moved(row: &Row<'_>) -> rusqlite::Result<Moved> {
+    let owner = Owner { organization: row.get(1)?, user: row.get(2)?, job_type: row.get(3)? };
+    Ok(Moved { seq: row.get(0)?, owner, tagged: row.get(4)? })
+}
+
+/// Moves what is kept by status beside the job: counters and tags.
+fn follow(tx: &mut Tx<'_>, moved: &Moved, from: Status, to: Status) -> Result<(), StoreError> {
+    tx.counts.remove(moved.owner, from);
+    tx.counts.add(moved.owner, to);
+    if moved.tagged {
+        let row = params![moved.owner.organization, moved.seq, to.number()];
+        tx.connection.prepare_cached(MOVE_TAGS)?.execute(row)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_name_statuses_by_their_numbers() {
+        assert_eq!((Status::Persisted.number(), Status::Scheduled.number()), (2, 3));
+        let numbers = |of: fn(Status) -> bool| {
+            Status::ALL.into_iter().filter(|status| of(*status)).map(Status::number).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(Status::is_terminal), [6, 7, 8, 9]);
+        assert_eq!(numbers(is_placed), [0, 3, 5]);
+    }
+}

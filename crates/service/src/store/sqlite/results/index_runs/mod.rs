@@ -1,0 +1,286 @@
+//! The index of a storage: from hashes and tags to sequences. The one clever mechanism of the store.
+//!
+//! A table with a random key dirties a page for every record and index, twice: in the log and in the file. So rows are
+//! only appended, and their index entries wait in memory (`memory.rs`) behind a **watermark**. When enough have gathered
+//! they become a **run** (`run.rs`): all entries sorted, packed into blocks of one page, with a Bloom filter. Runs of
+//! the same level are merged into one of the next (`maintenance.rs`), so that few have to be asked and an entry is
+//! written about as often as the logarithm of the number of runs. Nothing is ever changed in place.
+//!
+//! An entry is a key of 64 bits and a sequence. The kind stands in the key's highest bits: identity, business partner,
+//! external id (62 bits of a keyed hash each), or tag (set, data source and verdict). The same entry may be there twice,
+//! and entries outlive what they point to: a deleted set, a changed verdict, another id with the same hash. The row
+//! decides; an entry is a hint where to look. What must hold is only that *every* row can be found.
+//!
+//! Written in slices, each a step in some transaction of the file's writer:
+//! 1. blocks and filter of a new run, as many steps as it takes. Nobody reads them yet.
+//! 2. one step that makes it a run: its row in `runs`, the rows of those that it replaces deleted, and the watermark
+//!    moved if it came from memory, all in one transaction.
+//! 3. the blocks of replaced runs are deleted, once no reader holds them.
+//!
+//! After a crash between any two steps the file holds the old runs or the new one. Blocks without a run are deleted when
+//! the file is opened; rows behind the watermark are read again, and so nothing but the rows has to be durable. A
+//! verdict that changes on a row before the watermark is the exception: its entry waits in `changed_tags` meanwhile.
+
+mod maintenance;
+mod memory;
+mod run;
+mod sql;
+#[cfg(test)]
+mod tests;
+
+pub use maintenance::{Maintenance, Step};
+
+use super::bloom::Bloom;
+use super::keys::{Hasher, Kind, Tag, index_key, row_id, sequence_of};
+use super::readers::in_snapshot;
+use crate::store::StoreError;
+use crate::store::encode::FilterIds;
+use crate::store::sqlite::connection::damaged;
+use docket_contract::JobId;
+use memory::Memory;
+pub use run::PAGE_ENTRIES;
+use run::{BLOCK_BITS, Run};
+use rusqlite::Connection;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use uuid::Uuid;
+
+/// A key and the sequence of a row that it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    pub key: u64,
+    pub sequence: u64,
+}
+
+/// How the index of a file is built.
+#[derive(Clone, Debug)]
+pub struct IndexOptions {
+    /// Entries in memory that make a run.
+    pub run_entries: usize,
+    /// Runs of a level that are merged into one of the next.
+    pub merge: usize,
+    /// Bits of a run's filter for an entry.
+    pub filter_bits: usize,
+    /// Blocks that a step writes or deletes.
+    pub slice_blocks: usize,
+    /// Entries of a block.
+    pub block_entries: usize,
+}
+
+/// Bounds the memory for filters of all files. A run whose filter has no room is read without.
+pub struct FilterMemory {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl FilterMemory {
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), limit })
+    }
+
+    fn charge(&self, size: usize) -> bool {
+        let fits = |used: usize| used.checked_add(size).filter(|used| *used <= self.limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    fn release(&self, size: usize) {
+        self.used.fetch_sub(size, Ordering::Relaxed);
+    }
+}
+
+/// Entries that are becoming a run: until it is there, they are read from here.
+struct Frozen {
+    memory: Memory,
+    /// The watermark once the run is there.
+    watermark: u64,
+    /// The last row of `changed_tags` among the entries.
+    changed_tags: i64,
+}
+
+struct Shared {
+    active: Memory,
+    frozen: Option<Arc<Frozen>>,
+    /// Oldest first.
+    runs: Vec<Arc<Run>>,
+}
+
+/// The index of one file. The writer adds, everybody reads.
+pub struct Index {
+    shared: RwLock<Shared>,
+    options: IndexOptions,
+    filters: Arc<FilterMemory>,
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner);
+        shared.runs.iter().for_each(|run| self.filters.release(run.filter.as_ref().map_or(0, Bloom::size)));
+    }
+}
+
+impl Index {
+    /// Reads the runs, and again the rows behind the watermark.
+    pub fn load(
+        connection: &Connection,
+        hasher: &mut Hasher,
+        options: IndexOptions,
+        filters: Arc<FilterMemory>,
+    ) -> Result<Self, StoreError> {
+        let mut runs = Vec::new();
+        let mut statement = connection.prepare(sql::RUNS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (no, level) = (row.get::<_, i64>(0)? as u64, row.get(1)?);
+            let fences = row.get_ref(2)?.as_blob().ok().and_then(Run::read_fences);
+            let fences = fences.ok_or_else(|| damaged("the fences of an index run make no sense"))?;
+            runs.push(Run { no, level, fences, filter: None });
+        }
+        let active = read_behind(connection, hasher)?;
+        let index = Self { shared: RwLock::new(Shared { active, frozen: None, runs: Vec::new() }), options, filters };
+        for mut run in runs {
+            let filter = read_filter(connection, run.no)?;
+            run.filter = index.filters.charge(filter.size()).then_some(filter);
+            index.write(|shared| shared.runs.push(Arc::new(run)));
+        }
+        Ok(index)
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
+        // Nothing panics while it holds the lock half way through a change.
+        change(&mut self.shared.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Shared) -> T) -> T {
+        look(&self.shared.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds entries of rows that were committed.
+    pub fn publish(&self, entries: &[Entry]) {
+        self.write(|shared| entries.iter().for_each(|entry| shared.active.insert(*entry)));
+    }
+
+    /// Whether entries wait that should become a run, and none are becoming one.
+    pub fn is_ripe(&self) -> bool {
+        self.read(|shared| shared.frozen.is_none() && shared.active.len() >= self.options.run_entries)
+    }
+
+    /// Whether so many entries wait that the runs have to catch up first.
+    pub fn is_behind(&self) -> bool {
+        self.read(|shared| shared.frozen.is_some() && shared.active.len() >= 2 * self.options.run_entries)
+    }
+
+    /// Makes what is in memory a run to come. `watermark` is the last sequence given, `changed_tags` the last number.
+    pub fn freeze(&self, watermark: u64, changed_tags: i64) {
+        self.write(|shared| {
+            if shared.frozen.is_none() && shared.active.len() > 0 {
+                let memory = std::mem::take(&mut shared.active);
+                shared.frozen = Some(Arc::new(Frozen { memory, watermark, changed_tags }));
+            }
+        });
+    }
+
+    /// Calls `found` with the place in `keys` and the sequence of every entry of these hash keys, which must be in
+    /// ascending order. Sequences come in no order, and may come twice.
+    pub fn find(
+        &self,
+        connection: &Connection,
+        keys: &[u64],
+        mut found: impl FnMut(usize, u64),
+    ) -> Result<(), StoreError> {
+        let runs = self.read(|shared| {
+            for (place, key) in keys.iter().enumerate() {
+                shared.active.find(*key, |sequence| found(place, sequence));
+                if let Some(frozen) = &shared.frozen {
+                    frozen.memory.find(*key, |sequence| found(place, sequence));
+                }
+            }
+            shared.runs.clone()
+        });
+        // The runs first, then the snapshot: a run that is held stays in the file, a later one is not in the list.
+        in_snapshot(connection, || runs.iter().try_for_each(|run| run.find(connection, keys, &mut found)))
+    }
+
+    /// The next sequences behind `after` that stand with one of these tag keys, in order, each once; none only when there
+    /// are no more. At most `limit`.
+    ///
+    /// `keys` must be in ascending order.
+    pub fn tail(
+        &self,
+        connection: &Connection,
+        keys: &[u64],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let (mut sequences, runs) = self.read(|shared| {
+            let mut sequences: Vec<u64> = shared.active.find_tags(keys, after).collect();
+            if let Some(frozen) = &shared.frozen {
+                sequences.extend(frozen.memory.find_tags(keys, after));
+            }
+            (sequences, shared.runs.clone())
+        });
+        // Every list is read a little; what stands behind the end of one that was not read whole comes next time.
+        let each = (4 * limit / (runs.len() * keys.len()).max(1)).max(64).min(limit.max(1));
+        let mut horizon = u64::MAX;
+        in_snapshot(connection, || {
+            for (run, key) in runs.iter().flat_map(|run| keys.iter().map(move |key| (run, *key))) {
+                let start = sequences.len();
+                run.tail(connection, key, after, each, &mut sequences)?;
+                if sequences.len() - start == each {
+                    horizon = horizon.min(sequences.last().copied().unwrap_or(u64::MAX));
+                }
+            }
+            Ok(())
+        })?;
+        sequences.retain(|sequence| *sequence <= horizon);
+        sequences.sort_unstable();
+        sequences.dedup();
+        sequences.truncate(limit);
+        Ok(sequences)
+    }
+}
+
+fn read_filter(connection: &Connection, run: u64) -> Result<Bloom, StoreError> {
+    let mut statement = connection.prepare_cached(sql::FILTER)?;
+    let mut rows = statement.query([(run << BLOCK_BITS) as i64, ((run + 1) << BLOCK_BITS) as i64])?;
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    while let Some(row) = rows.next()? {
+        parts.push(row.get(0)?);
+    }
+    Bloom::from_parts(parts.iter().map(Vec::as_slice))
+        .ok_or_else(|| damaged("the filter of an index run has a wrong length"))
+}
+
+/// The entries of the rows that no run holds.
+fn read_behind(connection: &Connection, hasher: &mut Hasher) -> Result<Memory, StoreError> {
+    let mut memory = Memory::default();
+    let watermark: i64 = connection.query_row(sql::WATERMARK, [], |row| row.get(0))?;
+    let mut statement = connection.prepare(sql::SETS_BEHIND)?;
+    let sets: Vec<(i64, [u8; 16])> =
+        statement.query_map([watermark], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut statement = connection.prepare(sql::ROWS_BEHIND)?;
+    for (set_no, job) in sets {
+        let (set_no, job) = (set_no as u64, JobId(Uuid::from_bytes(job)));
+        let mut rows = statement.query([row_id(set_no, watermark as u64), row_id(set_no + 1, 0)])?;
+        while let Some(row) = rows.next()? {
+            let sequence = sequence_of(row.get(0)?);
+            let identity: [u8; 16] = row.get(1)?;
+            let ids = FilterIds::read(row.get_ref(3)?.as_bytes().map_err(rusqlite::Error::from)?)?;
+            let mut add = |key| memory.insert(Entry { key, sequence });
+            add(index_key(Kind::Identity, &identity));
+            add(Tag(row.get::<_, i64>(2)? as u64).key(set_no));
+            for (kind, id) in [(Kind::BusinessPartner, &ids.business_partner_id), (Kind::ExternalId, &ids.external_id)]
+            {
+                if let Some(id) = id {
+                    add(hasher.key(kind, job, &id.0));
+                }
+            }
+        }
+    }
+    let mut statement = connection.prepare(sql::CHANGED_TAGS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (key, sequence) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64);
+        memory.insert(Entry { key, sequence });
+    }
+    Ok(memory)
+}

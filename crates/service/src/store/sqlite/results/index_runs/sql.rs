@@ -1,0 +1,40 @@
+//! The statements of the index. All tables here are found by their primary key.
+
+pub const RUNS: &str = "SELECT run, level, fences FROM runs ORDER BY run";
+pub const INSERT_RUN: &str = "INSERT INTO runs (run, level, entries, fences) VALUES (?1, ?2, ?3, ?4)";
+pub const DELETE_RUN: &str = "DELETE FROM runs WHERE run = ?1";
+pub const SET_WATERMARK: &str = "UPDATE progress SET watermark = ?1";
+pub const DELETE_CHANGED_TAGS: &str = "DELETE FROM changed_tags WHERE no <= ?1";
+
+pub const BLOCK: &str = "SELECT entries FROM run_blocks WHERE id = ?1";
+pub const BLOCKS: &str = "
+    SELECT entries
+    FROM run_blocks
+    WHERE id >= ?1 AND id < ?2
+    ORDER BY id
+    LIMIT ?3";
+pub const INSERT_BLOCK: &str = "INSERT INTO run_blocks (id, entries) VALUES (?1, ?2)";
+pub const DELETE_BLOCKS: &str = "
+    DELETE FROM run_blocks
+    WHERE id IN (SELECT id FROM run_blocks WHERE id >= ?1 AND id < ?2 LIMIT ?3)";
+pub const NEXT_BLOCK: &str = "SELECT id FROM run_blocks WHERE id >= ?1 ORDER BY id LIMIT 1";
+
+pub const FILTER: &str = "
+    SELECT bits
+    FROM run_filters
+    WHERE id >= ?1 AND id < ?2
+    ORDER BY id";
+pub const INSERT_FILTER: &str = "INSERT INTO run_filters (id, bits) VALUES (?1, ?2)";
+pub const DELETE_FILTER: &str = "
+    DELETE FROM run_filters
+    WHERE id IN (SELECT id FROM run_filters WHERE id >= ?1 AND id < ?2 LIMIT ?3)";
+pub const NEXT_FILTER: &str = "SELECT id FROM run_filters WHERE id >= ?1 ORDER BY id LIMIT 1";
+
+pub const WATERMARK: &str = "SELECT watermark FROM progress";
+pub const SETS_BEHIND: &str = "SELECT set_no, job FROM result_sets WHERE last_sequence > ?1";
+pub const ROWS_BEHIND: &str = "
+    SELECT id, identity, tag, body
+    FROM results
+    WHERE id > ?1 AND id < ?2
+    ORDER BY id";
+pub const CHANGED_TAGS: &str = "SELECT key, sequence FROM changed_tags";

@@ -1,0 +1,303 @@
+//! The index against a plain map, through crashes at every step.
+
+use super::*;
+use crate::store::StorageKey;
+use crate::store::sqlite::connection::{in_transaction, open_writer};
+use crate::store::sqlite::results::file::{FILE, PAGE_SIZE, StorageFile};
+use crate::store::sqlite::results::keys::Hashes;
+use docket_contract::result::{Record, ResultItem, ResultStatus};
+use proptest::prelude::*;
+use rusqlite::params;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+fn options() -> IndexOptions {
+    IndexOptions { run_entries: 40, merge: 2, filter_bits: 10, slice_blocks: 2, block_entries: 5 }
+}
+
+/// What a crash may fall upon.
+#[derive(Clone, Debug)]
+enum Act {
+    /// Commit rows of a set.
+    Insert { set: u64, rows: usize },
+    /// Change the verdict of a row.
+    Flip(usize),
+    /// Begin a run of what is in memory.
+    Freeze,
+    /// Prepare a step, apply it, report it.
+    Step,
+    /// Prepare a step that is not applied.
+    Fail,
+    /// A step is prepared, and maybe applied, before the crash.
+    Crash { prepare: bool, apply: bool },
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (1u64..4, 1usize..30).prop_map(|(set, rows)| Act::Insert { set, rows }),
+        2 => any::<prop::sample::Index>().prop_map(|index| Act::Flip(index.index(1 << 20))),
+        3 => Just(Act::Freeze),
+        12 => Just(Act::Step),
+        1 => Just(Act::Fail),
+        2 => any::<(bool, bool)>().prop_map(|(prepare, apply)| Act::Crash { prepare, apply }),
+    ]
+}
+
+fn job(set_no: u64) -> JobId {
+    JobId(Uuid::from_u128(u128::from(set_no)))
+}
+
+/// A file with its index, and the map that it must agree with.
+struct World {
+    directory: TempDir,
+    connection: Connection,
+    hasher: Hasher,
+    index: Arc<Index>,
+    maintenance: Maintenance,
+    next_sequence: u64,
+    last_changed_tag: i64,
+    /// Hash keys and the rows that they must find.
+    hashes: BTreeMap<u64, BTreeSet<u64>>,
+    /// Set, data source and verdict of every row.
+    rows: BTreeMap<u64, (u64, Tag)>,
+}
+
+fn path(directory: &TempDir) -> PathBuf {
+    directory.path().join("storage").join(FILE)
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let key = StorageKey { organization: "o".into(), storage_id: "s".into() };
+        StorageFile::create(directory.path(), &directory.path().join("storage"), &key, 0).expect("a file");
+        let connection = open_writer(&path(&directory), false, PAGE_SIZE, 256, 0).expect("a connection");
+        for set_no in 1..4 {
+            let job = job(set_no);
+            let set = params![set_no as i64, job.0.as_bytes()];
+            connection.execute("INSERT INTO result_sets VALUES (?1, ?2, 0)", set).expect("a set");
+        }
+        let (hasher, index, maintenance) = load(&connection);
+        let (hashes, rows) = (BTreeMap::new(), BTreeMap::new());
+        Self { directory, connection, hasher, index, maintenance, next_sequence: 1, last_changed_tag: 0, hashes, rows }
+    }
+
+    fn insert(&mut self, set_no: u64, rows: usize) {
+        let mut entries = Vec::new();
+        in_transaction(&self.connection, || -> Result<(), StoreError> {
+            for _ in 0..rows {
+                let sequence = self.next_sequence;
+                self.next_sequence += 1;
+                let record = record(sequence);
+                let tag = Tag::new(sequence % 3, record.country, record.status);
+                let Hashes { identity, business_partner, external_id } = self.hasher.record(job(set_no), &record);
+                self.connection.execute(
+                    "INSERT INTO results VALUES (?1, ?2, ?3, 0, 0, ?4)",
+                    params![row_id(set_no, sequence), identity, tag.0 as i64, record.json],
+                )?;
+                for key in
+                    [Some(index_key(Kind::Identity, &identity)), business_partner, external_id].into_iter().flatten()
+                {
+                    self.hashes.entry(key).or_default().insert(sequence);
+                    entries.push(Entry { key, sequence });
+                }
+                self.rows.insert(sequence, (set_no, tag));
+                entries.push(Entry { key: tag.key(set_no), sequence });
+            }
+            let last = params![set_no as i64, self.next_sequence as i64 - 1];
+            self.connection.execute("UPDATE result_sets SET last_sequence = ?2 WHERE set_no = ?1", last)?;
+            self.connection.execute("UPDATE progress SET next_sequence = ?1", [self.next_sequence as i64])?;
+            Ok(())
+        })
+        .expect("rows");
+        self.index.publish(&entries);
+    }
+
+    fn flip(&mut self, choice: usize) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let place = choice % self.rows.len();
+        let Some((sequence, (set_no, tag))) = self.rows.iter_mut().nth(place) else { return };
+        tag.0 ^= 1;
+        let key = tag.key(*set_no);
+        self.last_changed_tag += 1;
+        in_transaction(&self.connection, || -> Result<(), StoreError> {
+            let row = params![row_id(*set_no, *sequence), tag.0 as i64];
+            self.connection.execute("UPDATE results SET tag = ?2 WHERE id = ?1", row)?;
+            let change = params![self.last_changed_tag, key as i64, *sequence as i64];
+            self.connection.execute("INSERT INTO changed_tags VALUES (?1, ?2, ?3)", change)?;
+            Ok(())
+        })
+        .expect("a change");
+        self.index.publish(&[Entry { key, sequence: *sequence }]);
+    }
+
+    fn apply(&self, step: &Step) -> usize {
+        in_transaction(&self.connection, || step.apply(&self.connection)).expect("a step")
+    }
+
+    /// Does one step; answers whether there was one.
+    fn step(&mut self) -> bool {
+        let Some(step) = self.maintenance.next_step(&self.connection).expect("a step") else { return false };
+        let rows = self.apply(&step);
+        self.maintenance.done(&step, rows);
+        true
+    }
+
+    /// Goes on with what the file holds at this moment.
+    fn crash(&mut self) {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(directory.path().join("storage")).expect("a directory");
+        let (old, new) = (path(&self.directory), path(&directory));
+        for ending in ["", "-wal"] {
+            let name = |path: &PathBuf| format!("{}{ending}", path.display());
+            if std::fs::exists(name(&old)).expect("a file") {
+                std::fs::copy(name(&old), name(&new)).expect("a copy");
+            }
+        }
+        self.connection = open_writer(&new, false, PAGE_SIZE, 256, 0).expect("a connection");
+        self.directory = directory;
+        (self.hasher, self.index, self.maintenance) = load(&self.connection);
+        self.last_changed_tag = self
+            .connection
+            .query_row("SELECT coalesce(max(no), 0) FROM changed_tags", [], |row| row.get(0))
+            .expect("a number");
+    }
+
+    /// Every key finds its rows, and rows of other keys only if they were once its own.
+    fn check(&self) {
+        let keys: Vec<u64> = self.hashes.keys().copied().chain([1 << 61 | 1, (1 << 62) - 1]).collect();
+        let mut keys = keys;
+        keys.sort_unstable();
+        let mut found: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        let find = self.index.find(&self.connection, &keys, |place, sequence| {
+            found.entry(keys[place]).or_default().insert(sequence);
+        });
+        find.expect("a look");
+        assert_eq!(found, self.hashes);
+        let mut tags: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        for (sequence, (set_no, tag)) in &self.rows {
+            tags.entry(tag.key(*set_no)).or_default().insert(*sequence);
+        }
+        for (key, rows) in &tags {
+            for (after, limit) in [(0, 1_000_000), (0, 3), (self.next_sequence / 2, 4)] {
+                // Rows that changed their verdict may be found as well. What is found is whole up to its end.
+                let found = self.index.tail(&self.connection, &[*key], after, limit).expect("a look");
+                assert!(found.is_sorted_by(|one, other| one < other) && found.len() <= limit);
+                assert!(found.iter().all(|sequence| *sequence > after));
+                let end = found.last().copied().unwrap_or(u64::MAX);
+                let missing =
+                    rows.iter().find(|row| **row > after && **row <= end && found.binary_search(row).is_err());
+                assert_eq!(missing, None, "key {key:x} behind {after}");
+            }
+        }
+        let every: Vec<u64> = tags.keys().copied().collect();
+        let mut found = Vec::new();
+        loop {
+            let after = found.last().copied().unwrap_or(0);
+            let next = self.index.tail(&self.connection, &every, after, 10).expect("a look");
+            if next.is_empty() {
+                break;
+            }
+            found.extend(next);
+        }
+        assert_eq!(found, self.rows.keys().copied().collect::<Vec<_>>());
+    }
+
+    fn count(&self, statement: &str) -> i64 {
+        self.connection.query_row(statement, [], |row| row.get(0)).expect("a number")
+    }
+}
+
+fn load(connection: &Connection) -> (Hasher, Arc<Index>, Maintenance) {
+    let mut hasher = Hasher::new([3; 32]);
+    // Room for some filters, not for all.
+    let index = Index::load(connection, &mut hasher, options(), FilterMemory::new(1024)).expect("an index");
+    let index = Arc::new(index);
+    let maintenance = Maintenance::new(index.clone(), connection).expect("maintenance");
+    (hasher, index, maintenance)
+}
+
+fn record(number: u64) -> Record {
+    // Some ids are shared by a few rows, one by many; some are absent.
+    let partner = if number.is_multiple_of(4) { "\"businessPartnerId\": \"many\",".to_owned() } else { String::new() };
+    let external = format!("\"externalId\": \"\\u0065{}\", \"addressId\": \"{number}\"", number / 3);
+    let status = if number.is_multiple_of(5) { ResultStatus::Failed } else { ResultStatus::Ok };
+    let status = serde_json::to_string(&status).expect("JSON");
+    match ResultItem::parse(&format!("{{{partner}{external}, \"status\": {status}}}")) {
+        ResultItem::Record(record, _) => record,
+        ResultItem::Rejected(failure) => panic!("{failure:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_a_map_through_crashes(acts in prop::collection::vec(act(), 1..120)) {
+        let mut world = World::new();
+        for act in &acts {
+            match act {
+                Act::Insert { set, rows } => world.insert(*set, *rows),
+                Act::Flip(choice) => world.flip(*choice),
+                Act::Freeze => world.index.freeze(world.next_sequence - 1, world.last_changed_tag),
+                Act::Step => drop(world.step()),
+                Act::Fail => {
+                    world.maintenance.next_step(&world.connection).expect("a step");
+                    world.maintenance.failed();
+                }
+                Act::Crash { prepare, apply } => {
+                    if *prepare
+                        && let Some(step) = world.maintenance.next_step(&world.connection).expect("a step")
+                        && *apply
+                    {
+                        world.apply(&step);
+                    }
+                    world.crash();
+                }
+            }
+            world.check();
+        }
+        // At rest nothing is left of what was begun or replaced, and few runs remain.
+        while world.step() {}
+        world.index.freeze(world.next_sequence - 1, world.last_changed_tag);
+        while world.step() {}
+        world.check();
+        let orphans = world.count("SELECT count(*) FROM run_blocks WHERE id >> 24 NOT IN (SELECT run FROM runs)")
+            + world.count("SELECT count(*) FROM run_filters WHERE id >> 24 NOT IN (SELECT run FROM runs)");
+        prop_assert_eq!(orphans, 0);
+        prop_assert_eq!(world.count("SELECT count(*) FROM changed_tags"), 0);
+        prop_assert_eq!(world.count("SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM runs GROUP BY level)") < 2, true);
+    }
+}
+
+/// A crash after every single step of making and merging runs.
+#[test]
+fn survives_a_crash_at_every_step() {
+    for crash_at in 0..120 {
+        let mut world = World::new();
+        let mut steps = 0;
+        for round in 0..4 {
+            world.insert(round % 3 + 1, 40);
+            world.flip(round as usize * 7);
+            world.index.freeze(world.next_sequence - 1, world.last_changed_tag);
+            loop {
+                if steps == crash_at {
+                    world.crash();
+                    world.check();
+                }
+                steps += 1;
+                if !world.step() {
+                    break;
+                }
+            }
+        }
+        world.check();
+        if steps <= crash_at {
+            assert!(crash_at > 60, "the rounds take many steps: {steps}");
+            return;
+        }
+    }
+}
