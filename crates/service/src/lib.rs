@@ -9,3 +9,4 @@ pub mod handler;
 pub mod operations;
 pub mod secrets;
 pub mod store;
+pub mod supervisor;

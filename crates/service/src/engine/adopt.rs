@@ -46,7 +46,7 @@ pub(super) async fn run_once(shared: &Shared, now: Timestamp) -> Result<(), Fail
             shared.executor.cancel(key, grace(request)).await?;
         }
     }
-    shared.due.notify_one();
+    shared.freed.notify_one();
     Ok(())
 }
 

@@ -20,13 +20,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
     loop {
         match run_once(&shared, shared.clock.now()).await {
-            Ok(0) => {
-                tokio::select! {
-                    () = shared.due.notified() => {}
-                    () = tokio::time::sleep(PERIOD) => {}
-                    _ = stop.wait_for(|stopped| *stopped) => return,
-                }
-            }
+            Ok(0) => tokio::select! {
+                () = wait(&shared) => {}
+                _ = stop.wait_for(|stopped| *stopped) => return,
+            },
             Ok(_) => {}
             Err(error) => {
                 tracing::error!(%error, "claiming jobs failed");
@@ -39,10 +36,20 @@ pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
     }
 }
 
+/// Until something may be due; without room a new job is not.
+async fn wait(shared: &Shared) {
+    let full = shared.active.free(shared.clock.now()) == 0;
+    tokio::select! {
+        () = shared.started.notified(), if !full => {}
+        () = shared.freed.notified() => {}
+        () = tokio::time::sleep(PERIOD) => {}
+    }
+}
+
 /// Claims as many jobs as there is room for and launches them; answers how many.
 pub(super) async fn run_once(shared: &Shared, now: Timestamp) -> Result<usize, StoreError> {
     let claiming = shared.claiming.lock().await;
-    let claimed = shared.control.claim_due(now, shared.active.free()).await?;
+    let claimed = shared.control.claim_due(now, shared.active.free(now)).await?;
     for job in &claimed {
         shared.active.add(job);
     }

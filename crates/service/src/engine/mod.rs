@@ -1,7 +1,7 @@
 //! Runs jobs: claim → launch → observe → record, each step safe to repeat.
 //!
-//! One duty a file. [`dispatch`] claims and launches, [`watch`] records what the executor reports, [`adopt`] finds the
-//! attempts of an earlier server again, [`clean`] removes what is no longer needed. No file here knows which transitions
+//! One duty a file. `dispatch` claims and launches, `watch` records what the executor reports, `adopt` finds the
+//! attempts of an earlier server again, `clean` removes what is no longer needed. No file here knows which transitions
 //! exist (the contract does) or how a process is started (the executor does).
 
 mod active;
@@ -9,6 +9,7 @@ mod adopt;
 mod clean;
 mod dispatch;
 mod launch;
+mod pace;
 mod watch;
 
 pub use launch::LaunchSettings;
@@ -34,8 +35,10 @@ struct Shared {
     active: Active,
     /// Held from a claim to its entry in `active`, so that whoever sees a claimed job finds its attempt there.
     claiming: Mutex<()>,
-    /// Something may be due: a job was started, or an attempt ended.
-    due: Notify,
+    /// A job was started.
+    started: Notify,
+    /// An attempt ended, or what is active was found again.
+    freed: Notify,
     /// A launch was not taken: the executor must be asked what it knows, and be given the rest again.
     launch_again: Notify,
 }
@@ -56,7 +59,7 @@ impl Engine {
         settings: LaunchSettings,
     ) -> Self {
         let active = Active::new(settings.slots);
-        let (due, launch_again) = (Notify::new(), Notify::new());
+        let (started, freed, launch_again) = (Notify::new(), Notify::new(), Notify::new());
         Self {
             shared: Arc::new(Shared {
                 control,
@@ -66,7 +69,8 @@ impl Engine {
                 settings,
                 active,
                 claiming: Mutex::default(),
-                due,
+                started,
+                freed,
                 launch_again,
             }),
         }
@@ -89,7 +93,7 @@ impl Engine {
 
     /// A job was started.
     pub fn wake(&self) {
-        self.shared.due.notify_one();
+        self.shared.started.notify_one();
     }
 
     /// Someone asked for the end of a claimed job; the wish is durable already.

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 /// How long a failed step waits before it is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// While attempts end in quick succession, their reports are gathered for so long: fewer, larger transactions.
+const GATHER: Duration = Duration::from_millis(2);
 /// After so long without an answer of the executor the jobs' state counts as unknown.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(5);
 
@@ -29,7 +31,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
                 silent_since = None;
             }
             tokio::select! {
-                events = shared.executor.events() => record(&shared, &events?).await?,
+                events = shared.executor.events() => {
+                    record(&shared, &events?).await?;
+                    if shared.active.is_busy(shared.clock.now()) {
+                        tokio::time::sleep(GATHER).await;
+                    }
+                }
                 () = shared.launch_again.notified() => adopted = false,
             }
             Ok::<(), Failure>(())
@@ -77,12 +84,13 @@ pub(super) async fn record(shared: &Shared, events: &[Observed]) -> Result<(), F
             None => {}
         }
     }
+    let now = shared.clock.now();
     let changes = transitions.iter().map(|(_, transition)| transition.clone()).collect();
     let made = shared.control.transition(changes).await?;
     for ((observed, transition), job) in transitions.iter().zip(made) {
         match job {
             Some(job) if job.job.status.is_terminal() => {
-                shared.active.remove(observed.key);
+                shared.active.remove(observed.key, now);
                 forget.push(observed.key);
             }
             Some(job) => shared.active.moved(&job),
@@ -90,7 +98,7 @@ pub(super) async fn record(shared: &Shared, events: &[Observed]) -> Result<(), F
         }
     }
     if !forget.is_empty() {
-        shared.due.notify_one();
+        shared.freed.notify_one();
         shared.executor.forget(&forget).await?;
     }
     Ok(())

@@ -7,9 +7,11 @@ use super::ExecutorError;
 /// Which part of a log is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogRange {
+    /// All of it.
     Whole,
     /// The last so many lines. A last line without its newline counts as one.
     Tail {
+        /// How many.
         lines: u64,
     },
 }
@@ -29,6 +31,7 @@ pub struct LogReader {
 }
 
 impl LogReader {
+    /// A reader of this source.
     pub fn new(source: impl LogSource) -> LogReader {
         LogReader { source: Some(Box::new(source)) }
     }
@@ -79,10 +82,7 @@ impl Bytes {
             LogRange::Whole => 0,
             LogRange::Tail { lines } => {
                 let mut tail = TailStart::new(lines);
-                match tail.scan(log) {
-                    Some(offset) => offset,
-                    None => 0,
-                }
+                tail.scan(log).unwrap_or(0)
             }
         };
         Bytes { rest: log[start..].to_vec() }
@@ -107,6 +107,7 @@ pub struct TailStart {
 }
 
 impl TailStart {
+    /// A reader of this source.
     pub fn new(lines: u64) -> TailStart {
         TailStart { lines, seen: 0, at_end: true }
     }

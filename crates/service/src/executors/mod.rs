@@ -3,6 +3,11 @@
 //! to the engine.
 
 pub mod log;
+pub mod process;
+pub mod scripted;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +21,9 @@ pub use log::{LogRange, LogReader};
 /// One attempt of one job: the deterministic name that fences reports and finds the process again after a restart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct AttemptKey {
+    /// The job.
     pub job_id: Uuid,
+    /// The number of the attempt, from 1.
     pub attempt: u32,
 }
 
@@ -29,6 +36,7 @@ impl fmt::Display for AttemptKey {
 /// What an executor needs to run one attempt.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
+    /// Which attempt.
     pub key: AttemptKey,
     /// The argument vector, the program first. No shell reads it.
     pub commands: Vec<String>,
@@ -72,18 +80,26 @@ pub enum Exit {
 pub enum State {
     /// Accepted, not started. Shown by [`Executor::list`], never sent as an event.
     Queued,
+    /// The process is up.
     Running {
+        /// When the process was started.
         started_at_ms: i64,
     },
+    /// The process ran and is gone, with its whole tree.
     Ended {
+        /// How it ended.
         exit: Exit,
+        /// When the process was started.
         started_at_ms: i64,
+        /// When the last of it ended.
         finished_at_ms: i64,
     },
     /// Never ran: the program can't be started, or the attempt was canceled before its start
     /// (then the reason is [`CANCELED_BEFORE_START`]).
     Refused {
+        /// Why, for people.
         reason: String,
+        /// When.
         at_ms: i64,
     },
 }
@@ -101,7 +117,9 @@ pub const CANCELED_BEFORE_START: &str = "canceled before start";
 /// An attempt and its state at the time of the report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Observed {
+    /// Which attempt.
     pub key: AttemptKey,
+    /// What is known of it.
     pub state: State,
 }
 
@@ -116,13 +134,26 @@ pub enum ExecutorError {
     Replaced,
     /// The runner speaks another protocol version.
     #[error("the runner speaks protocol {theirs}, this server speaks {ours}")]
-    Version { ours: u32, theirs: u32 },
+    Version {
+        /// What this server speaks.
+        ours: u32,
+        /// What the runner speaks.
+        theirs: u32,
+    },
     /// The runner's queue or its store of unforgotten ends is at its bound. Launch again later.
     #[error("the runner takes no more attempts now: {0}")]
     Full(String),
     /// One launch is larger than a message may be.
+    /// It is over the limit.
     #[error("attempt {key} needs a message of {bytes} bytes, the limit is {limit}")]
-    TooLarge { key: AttemptKey, bytes: usize, limit: usize },
+    TooLarge {
+        /// Which attempt.
+        key: AttemptKey,
+        /// Its size in bytes.
+        bytes: usize,
+        /// The most that a message may have.
+        limit: usize,
+    },
     /// There is no such attempt on this executor, so there is no log either.
     #[error("attempt {0} has no log here")]
     NoLog(AttemptKey),

@@ -1,0 +1,448 @@
+//! The supervisor's loop. Owns the order of things: what is accepted is durable before it is acknowledged and before it
+//! starts, a start is noted before it happens, an end is durable before it is reported. Everything that reaches the disk
+//! together is made durable together.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, getrlimit};
+
+use super::journal::{Journal, Record};
+use super::logfile::LogWriter;
+use super::poller::{Poller, Ready};
+use super::recovery;
+use super::runs::Runs;
+use super::setup::{Home, Signals};
+use super::spawner::{Outcome, SpawnError, Spawner};
+use super::table::Table;
+use super::wire::{FIRST_TOKEN, Heard, Wire};
+use super::{Doing, Settings, SupervisorError, wall_ms};
+use crate::executors::process::layout::LogFiles;
+use crate::executors::process::protocol::{Failure, OBSERVED_PER_FRAME, Reply, Request};
+use crate::executors::{AttemptKey, CANCELED_BEFORE_START, Launch, State};
+
+const LISTENER: u64 = 0;
+const CHILD: u64 = 1;
+const END: u64 = 2;
+const SPAWNER: u64 = 3;
+const FIRST_RUN: u64 = 16;
+
+/// While more attempts wait for their turn, ends and acceptances are gathered for so long before they go to disk.
+const GATHER: Duration = Duration::from_millis(4);
+/// After a failed write of the journal.
+const JOURNAL_RETRY: Duration = Duration::from_millis(500);
+/// A process for which the machine has no room is tried again after this pause, and refused after this time.
+const EXHAUSTED_RETRY: Duration = Duration::from_millis(100);
+const EXHAUSTED_LIMIT: Duration = Duration::from_secs(30);
+/// The most grace that attempts get when the supervisor itself is told to end.
+const END_GRACE: Duration = Duration::from_secs(10);
+/// How often to see that the data directory is there and that the own messages are bounded.
+const CHECK: Duration = Duration::from_secs(5);
+/// Descriptors that are kept free of attempts.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+pub struct Supervisor {
+    home: Home,
+    signals: Signals,
+    boot: String,
+    idle_exit: Duration,
+    poller: Poller,
+    wire: Wire,
+    spawner: Spawner,
+    table: Table,
+    journal: Journal,
+    runs: Runs,
+    starting: HashMap<u64, Starting>,
+    exhausted: Vec<(Instant, u64, Box<Launch>)>,
+    next_token: u64,
+    max_running: usize,
+    /// Answers that wait until the journal is durable.
+    answers: Vec<u64>,
+    /// Ends and acceptances were appended to the journal and are not durable yet.
+    uncommitted: bool,
+    /// When what was gathered is to be made durable, or a failed journal tried again.
+    commit_at: Option<Instant>,
+    stopping: bool,
+    idle_since: Instant,
+    check_at: Instant,
+}
+
+/// An attempt on its way through the spawner.
+struct Starting {
+    key: AttemptKey,
+    log_limit_bytes: u64,
+    grace_period: Duration,
+    since: Instant,
+    canceled: Option<Duration>,
+}
+
+impl Supervisor {
+    pub fn new(settings: &Settings, home: Home, signals: Signals) -> Result<Supervisor, SupervisorError> {
+        let boot = recovery::boot();
+        let (table, journal) = recovery::recover(&home.directory, &boot)?;
+        let poller = Poller::new().doing("making a poller")?;
+        let wire = Wire::new(home.listen()?);
+        let spawner = Spawner::new(settings.data.clone()).doing("starting the spawner")?;
+        poller.add(wire.listener(), LISTENER).doing("watching the socket")?;
+        poller.add(&signals.child, CHILD).doing("watching signals")?;
+        poller.add(&signals.end, END).doing("watching signals")?;
+        poller.add(spawner.wake(), SPAWNER).doing("watching the spawner")?;
+        let now = Instant::now();
+        Ok(Supervisor {
+            home,
+            signals,
+            boot,
+            idle_exit: settings.idle_exit,
+            poller,
+            wire,
+            spawner,
+            table,
+            journal,
+            runs: Runs::default(),
+            starting: HashMap::new(),
+            exhausted: Vec::new(),
+            next_token: FIRST_RUN,
+            max_running: 1,
+            answers: Vec::new(),
+            uncommitted: false,
+            commit_at: None,
+            stopping: false,
+            idle_since: now,
+            check_at: now + CHECK,
+        })
+    }
+
+    /// Works until there is nothing more to do.
+    pub fn run(mut self) -> Result<(), SupervisorError> {
+        loop {
+            let limit = self.deadline().saturating_duration_since(Instant::now());
+            let ready = self.poller.wait(Some(limit)).doing("waiting for events")?;
+            let now = Instant::now();
+            for ready in ready {
+                self.handle(ready, now)?;
+            }
+            self.runs.kill_due(now);
+            self.finish_runs(now);
+            self.start_next(now)?;
+            self.commit_if_due(now);
+            self.start_next(now)?;
+            self.write_behind();
+            self.wire.flush_all(&self.poller, now);
+            if self.is_done(now) {
+                self.home.remove_socket();
+                return Ok(());
+            }
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let retry = self.exhausted.iter().map(|(at, _, _)| *at).min();
+        let idle = self.is_idle().then(|| self.idle_since + self.idle_exit);
+        let all = [self.runs.deadline(), self.wire.deadline(), self.commit_at, retry, idle];
+        all.into_iter().flatten().fold(self.check_at, Instant::min)
+    }
+
+    fn handle(&mut self, ready: Ready, now: Instant) -> Result<(), SupervisorError> {
+        match ready.token {
+            LISTENER => self.wire.accept(&self.poller),
+            CHILD => {
+                drain(&self.signals.child);
+                self.runs.reap(now);
+                self.runs.look_now(now);
+            }
+            END => {
+                drain(&self.signals.end);
+                tracing::info!(running = self.runs.len(), "told to end");
+                self.stop(END_GRACE, now);
+            }
+            SPAWNER => {
+                for outcome in self.spawner.outcomes() {
+                    self.spawned(outcome, now);
+                }
+                // A main process may have ended before it was known.
+                self.runs.reap(now);
+            }
+            token if token >= FIRST_TOKEN => {
+                for heard in self.wire.serve(ready, &self.poller) {
+                    self.hear(heard, now);
+                }
+            }
+            token => self.runs.read(token, &self.poller, now),
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, heard: Heard, now: Instant) {
+        match heard {
+            Heard::Server(hello) => {
+                let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+                let most = descriptors.saturating_sub(SPARE_DESCRIPTORS).max(1);
+                self.max_running = usize::try_from(most.min(hello.max_running.into())).unwrap_or(1).max(1);
+                // Those were for the server before.
+                self.answers.clear();
+                self.table.tell_all();
+            }
+            Heard::Request(Request::Launch { call, launches }) => self.accept(call, launches),
+            Heard::Request(Request::Cancel { call, key, grace_ms }) => {
+                self.cancel(key, Duration::from_millis(grace_ms), now);
+                self.answers.push(call);
+            }
+            Heard::Request(Request::List { call }) => self.list(call, now),
+            Heard::Request(Request::Forget { call, keys }) => {
+                // An end that is not durable yet was never told, so it can't be among them.
+                let forgotten = self.table.forget(keys);
+                if !forgotten.is_empty() {
+                    self.journal.append(&Record::Forgotten(forgotten));
+                }
+                self.wire.send(&Reply::Done { call });
+            }
+            Heard::Request(Request::Hello(_)) => tracing::warn!("a second greeting is ignored"),
+        }
+    }
+
+    fn accept(&mut self, call: u64, launches: Vec<Launch>) {
+        let refused = match (self.stopping, self.journal.is_broken()) {
+            (true, _) => Err(Failure::Refused("the supervisor is ending".into())),
+            (_, true) => Err(Failure::Refused("the supervisor can't write its journal".into())),
+            _ => self.table.accept(launches),
+        };
+        match refused {
+            Ok(accepted) => {
+                self.uncommitted |= !accepted.is_empty();
+                for key in accepted {
+                    self.journal.append(&Record::Accepted(key));
+                }
+                self.answers.push(call);
+            }
+            Err(failure) => self.wire.send(&Reply::Failed { call, failure }),
+        }
+    }
+
+    fn cancel(&mut self, key: AttemptKey, grace: Duration, now: Instant) {
+        if let Some(state) = self.table.cancel_queued(key, wall_ms()) {
+            self.journal.append(&Record::Final(key, state));
+            self.uncommitted = true;
+        } else if let Some(starting) = self.starting.values_mut().find(|starting| starting.key == key) {
+            starting.canceled = Some(starting.canceled.map_or(grace, |before| before.min(grace)));
+        } else {
+            self.runs.cancel(key, grace, now);
+        }
+    }
+
+    fn list(&mut self, call: u64, now: Instant) {
+        self.commit(now);
+        if self.uncommitted {
+            let failure = Failure::Refused("the supervisor can't write its journal".into());
+            return self.wire.send(&Reply::Failed { call, failure });
+        }
+        let all = self.table.list();
+        let mut parts = all.chunks(OBSERVED_PER_FRAME).peekable();
+        loop {
+            let observed = parts.next().unwrap_or_default().to_vec();
+            let more = parts.peek().is_some();
+            self.wire.send(&Reply::Listed { call, observed, more });
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Hands to the spawner as many attempts as may run now, after their starts are noted.
+    fn start_next(&mut self, now: Instant) -> Result<(), SupervisorError> {
+        if self.stopping || self.journal.is_broken() {
+            return Ok(());
+        }
+        let mut orders = Vec::new();
+        while self.runs.len() + self.starting.len() + orders.len() < self.max_running
+            && let Some(launch) = self.table.next()
+        {
+            self.journal.append(&Record::Starting(launch.key));
+            orders.push(launch);
+        }
+        if orders.is_empty() && self.exhausted.is_empty() {
+            return Ok(());
+        }
+        if let Err(e) = self.journal.flush() {
+            self.journal_failed(&e, now);
+            for launch in orders.into_iter().rev() {
+                self.table.put_back(launch);
+            }
+            return Ok(());
+        }
+        for launch in orders {
+            let token = self.next_token;
+            self.next_token += 1;
+            let starting = Starting {
+                key: launch.key,
+                log_limit_bytes: launch.log_limit_bytes,
+                grace_period: launch.grace_period,
+                since: now,
+                canceled: None,
+            };
+            self.starting.insert(token, starting);
+            self.order(token, launch)?;
+        }
+        let due: Vec<_> = self.exhausted.extract_if(.., |(at, _, _)| *at <= now).collect();
+        for (_, token, launch) in due {
+            self.order(token, launch)?;
+        }
+        Ok(())
+    }
+
+    fn order(&self, token: u64, launch: Box<Launch>) -> Result<(), SupervisorError> {
+        match self.spawner.order(token, launch) {
+            true => Ok(()),
+            false => Err(std::io::Error::other("its thread has ended")).doing("ordering a start"),
+        }
+    }
+
+    fn spawned(&mut self, outcome: Outcome, now: Instant) {
+        let Some(starting) = self.starting.remove(&outcome.token) else {
+            return;
+        };
+        let (token, key) = (outcome.token, starting.key);
+        match outcome.result {
+            Ok(spawned) => {
+                self.journal.append(&Record::Started(key, spawned.birth));
+                self.table.started(key, spawned.birth);
+                if let Err(e) = self.poller.add(&spawned.output, token) {
+                    // Its output is then read at its end only.
+                    tracing::error!(attempt = %key, "watching output: {e}");
+                }
+                let log = LogWriter::new(LogFiles::of(&self.home.data, key), starting.log_limit_bytes);
+                self.runs.insert(token, key, spawned, log, starting.grace_period);
+                if let Some(grace) = starting.canceled {
+                    self.runs.cancel(key, grace, now);
+                }
+            }
+            Err(SpawnError::Refused(reason)) => self.refuse(key, reason),
+            Err(SpawnError::Exhausted(..)) if starting.canceled.is_some() => {
+                self.refuse(key, CANCELED_BEFORE_START.into())
+            }
+            Err(SpawnError::Exhausted(reason, launch)) if now < starting.since + EXHAUSTED_LIMIT => {
+                tracing::warn!(attempt = %key, "{reason}; tried again");
+                self.starting.insert(token, starting);
+                self.exhausted.push((now + EXHAUSTED_RETRY, token, launch));
+            }
+            Err(SpawnError::Exhausted(reason, _)) => self.refuse(key, reason),
+        }
+    }
+
+    fn refuse(&mut self, key: AttemptKey, reason: String) {
+        self.record(key, State::Refused { reason, at_ms: wall_ms() });
+    }
+
+    fn record(&mut self, key: AttemptKey, state: State) {
+        self.journal.append(&Record::Final(key, state.clone()));
+        self.table.ended(key, state);
+        self.uncommitted = true;
+    }
+
+    fn finish_runs(&mut self, now: Instant) {
+        for finished in self.runs.settle(&self.poller, now) {
+            self.record(finished.key, finished.state);
+        }
+    }
+
+    /// Makes durable what waits for it, at once when there is nothing to gather, and says so.
+    fn commit_if_due(&mut self, now: Instant) {
+        let to_tell = self.table.has_untold() && self.wire.has_server();
+        if !self.uncommitted && self.answers.is_empty() && !to_tell {
+            return;
+        }
+        let waits = self.journal.is_broken() || self.table.has_queued();
+        match self.commit_at {
+            Some(at) if waits && now < at => {}
+            None if waits => self.commit_at = Some(now + GATHER),
+            _ => self.commit(now),
+        }
+    }
+
+    fn commit(&mut self, now: Instant) {
+        self.commit_at = None;
+        let long = self.journal.is_long(self.table.len() * 2);
+        let written = match self.journal.is_broken() || long {
+            true => self.journal.rewrite(&self.table.records(self.boot.clone())),
+            false if self.uncommitted => self.journal.sync(),
+            false => Ok(()),
+        };
+        if let Err(e) = written {
+            return self.journal_failed(&e, now);
+        }
+        self.uncommitted = false;
+        self.table.release_fresh();
+        for call in self.answers.drain(..) {
+            self.wire.send(&Reply::Done { call });
+        }
+        while self.table.has_untold() && self.wire.wants_events() {
+            let observed = self.table.take_untold(OBSERVED_PER_FRAME);
+            if !observed.is_empty() {
+                self.wire.send(&Reply::Events { observed });
+            }
+        }
+    }
+
+    /// What was to be accepted is refused; what has ended stays in memory until the journal can be written again.
+    fn journal_failed(&mut self, error: &std::io::Error, now: Instant) {
+        tracing::error!("writing the journal: {error}");
+        self.journal.mark_broken();
+        self.table.reject_fresh();
+        let failure = Failure::Refused(format!("the supervisor can't write its journal: {error}"));
+        for call in self.answers.drain(..) {
+            let failure = failure.clone();
+            self.wire.send(&Reply::Failed { call, failure });
+        }
+        self.uncommitted = true;
+        self.commit_at = Some(now + JOURNAL_RETRY);
+    }
+
+    /// Writes what need not be durable but should survive this process.
+    fn write_behind(&mut self) {
+        if !self.journal.is_broken()
+            && let Err(e) = self.journal.flush()
+        {
+            self.journal_failed(&e, Instant::now());
+        }
+    }
+
+    fn stop(&mut self, grace: Duration, now: Instant) {
+        self.stopping = true;
+        self.runs.cancel_all(grace, now);
+        for starting in self.starting.values_mut() {
+            starting.canceled = Some(starting.grace_period.min(grace));
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.table.is_empty() && self.starting.is_empty() && self.runs.is_empty() && !self.wire.has_connections()
+    }
+
+    fn is_done(&mut self, now: Instant) -> bool {
+        if now >= self.check_at {
+            self.check_at = now + CHECK;
+            self.home.bound_messages();
+            if !self.home.is_there() {
+                tracing::error!("the data directory has gone");
+                self.stop(Duration::ZERO, now);
+                self.runs.kill_due(now);
+            }
+        }
+        if self.stopping && self.runs.is_empty() && self.starting.is_empty() {
+            self.commit(now);
+            self.wire.flush_all(&self.poller, now);
+            return true;
+        }
+        if !self.is_idle() {
+            self.idle_since = now;
+        }
+        now >= self.idle_since + self.idle_exit
+    }
+}
+
+/// Takes the wake-ups out of a signal's pipe.
+fn drain(pipe: &std::os::fd::OwnedFd) {
+    let mut bytes = [0; 256];
+    while let Ok(n) = rustix::io::read(pipe, &mut bytes)
+        && n == bytes.len()
+    {}
+}
