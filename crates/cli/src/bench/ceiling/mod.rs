@@ -1,0 +1,6 @@
+//! What the machine can do without the service in between: the stores without HTTP, and HTTP without the stores.
+
+pub mod jobs;
+mod memory_server;
+mod open;
+pub mod results;

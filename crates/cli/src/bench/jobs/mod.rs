@@ -1,0 +1,220 @@
+//! `docket bench jobs`: what the scenarios are, and in which order they share their data.
+
+mod list;
+mod run;
+mod start;
+
+use super::report::Figure;
+use super::{Common, Progress, chosen};
+use crate::client::{Client, Connection, Request};
+use crate::failure::Failure;
+use crate::output;
+use docket_contract::job::{JobSpec, NameValue, StartJobFeature};
+use docket_contract::operations::{JobInput, ReadJob, StartJob};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The scenarios, in the order in which they run.
+const SCENARIOS: [&str; 5] = ["starts", "list", "latency", "run", "peer-xargs"];
+/// Those that need jobs to stay where they are.
+const AT_REST: [&str; 2] = ["starts", "list"];
+/// Those that need jobs to run.
+const RUNNING: [&str; 2] = ["latency", "run"];
+/// How long a job of `/bin/true` may take before the server counts as one that runs none.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// Start jobs, list them, run them to their end.
+///
+/// starts and list need a server that keeps its jobs waiting: `docket serve --slots 0`, with a data directory that can
+/// be thrown away, because such jobs can't be deleted in bulk. latency and run need one that runs jobs (the default).
+/// Which of the two it is, is found out by a probe; the other scenarios are left out, with a note.
+///
+/// starts: --starts jobs, each answered when it is durable, over --connections.
+/// list: more jobs until --jobs are stored, then pages of 100 with every filter, both orders, first pages and those that
+///   follow; one connection.
+/// latency: single `/bin/true` jobs while the server is idle, from POST to FINISHED seen by tight polling.
+/// run: --runs jobs of `/bin/true`, from the first POST until List Jobs gives all of them as FINISHED.
+/// peer-xargs: `xargs -P2 -n1 /bin/true` over the same number, in the same run (with --peer-xargs, or by --only).
+///
+/// With --ceiling: as many durable inserts of the same job, one a call, straight into the control plane's store by as
+/// many submitters as connections; and the same behind bare HTTP, without routing, callers or validation.
+#[derive(Clone, Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Only these scenarios, separated by commas: starts, list, latency, run, peer-xargs
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Jobs of the scenario starts
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    starts: u64,
+    /// Jobs that are stored when list is measured; they are loaded through the API
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    jobs: u64,
+    /// Connections at once, for starts, loading and run
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    connections: u16,
+    /// Requests of each kind of list
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    requests: u64,
+    /// Jobs of the scenario run
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
+    /// Jobs of the scenario latency
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    latency_jobs: u64,
+    /// Jobs started before anything is measured
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    warmup: u64,
+    /// Also time `xargs -P2 -n1 /bin/true` over as many
+    #[arg(long)]
+    peer_xargs: bool,
+    /// Measure the ceilings of this machine in the same run
+    #[arg(long)]
+    ceiling: bool,
+}
+
+/// What the scenarios share.
+struct Run {
+    args: Args,
+    progress: Progress,
+    client: Client,
+    /// Tells the jobs of this run from others: a tag of each.
+    tag: String,
+    /// Jobs started so far that stay where they are.
+    stored: u64,
+}
+
+/// Runs the chosen scenarios and prints the report.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let mut scenarios = chosen(&SCENARIOS, &args.only)?;
+    if args.only.is_empty() && !args.peer_xargs {
+        scenarios.retain(|name| *name != "peer-xargs");
+    }
+    if args.peer_xargs && !scenarios.contains(&"peer-xargs") {
+        scenarios.push("peer-xargs");
+    }
+    let common = args.common.clone();
+    let progress = Progress::new(&common, parameters(&args));
+    let tag = format!("bench-{}", uuid::Uuid::now_v7());
+    let mut run = Run { client: common.client()?, args, progress, tag, stored: 0 };
+    run.leave_out(&mut scenarios).await?;
+    for scenario in scenarios {
+        let done = match scenario {
+            "starts" => run.starts().await,
+            "list" => run.list().await,
+            "latency" => run.latency().await,
+            "run" => run.run().await,
+            _ => run.peer_xargs().await,
+        };
+        done.map_err(|failure| failure.context(scenario))?;
+    }
+    run.progress.print(common.json)
+}
+
+fn parameters(args: &Args) -> BTreeMap<&'static str, serde_json::Value> {
+    BTreeMap::from([
+        ("seed", json!(args.common.seed)),
+        ("starts", json!(args.starts)),
+        ("jobs", json!(args.jobs)),
+        ("connections", json!(args.connections)),
+        ("requests", json!(args.requests)),
+        ("runs", json!(args.runs)),
+        ("latencyJobs", json!(args.latency_jobs)),
+        ("warmup", json!(args.warmup)),
+    ])
+}
+
+impl Run {
+    /// Removes the scenarios that this server's slots do not allow; an error when one of them was asked for by name.
+    async fn leave_out(&mut self, scenarios: &mut Vec<&'static str>) -> Result<(), Failure> {
+        if scenarios.iter().all(|name| *name == "peer-xargs") {
+            return Ok(());
+        }
+        let (wrong, why) = if self.runs_jobs().await? {
+            (AT_REST, "the server runs its jobs; start it with --slots 0 for them")
+        } else {
+            (RUNNING, "the server ran no job within 2 s; start it with slots for them (the default)")
+        };
+        let left_out: Vec<_> = scenarios.iter().copied().filter(|name| wrong.contains(name)).collect();
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        let note = format!("{} can't be measured: {why}", left_out.join(", "));
+        if !self.args.only.is_empty() {
+            return Err(Failure::usage(note));
+        }
+        scenarios.retain(|name| !left_out.contains(name));
+        self.progress.note(note);
+        Ok(())
+    }
+
+    async fn runs_jobs(&self) -> Result<bool, Failure> {
+        let job = self.client.call::<StartJob>(&true_job(&self.tag)).await?.id;
+        let started = Instant::now();
+        while started.elapsed() < PROBE {
+            if self.client.call::<ReadJob>(&JobInput { job_id: job }).await?.status.is_terminal() {
+                return Ok(true);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(false)
+    }
+
+    fn connections(&self) -> Result<Vec<Connection>, Failure> {
+        (0..self.args.connections).map(|_| Ok(self.args.common.connection()?)).collect()
+    }
+
+    fn add(&mut self, scenario: &str, figure: Figure) {
+        self.progress.add(scenario, figure);
+    }
+}
+
+/// A job that ends at once.
+fn true_job(tag: &str) -> JobSpec {
+    JobSpec {
+        docker_image_url: "docket-bench".to_owned(),
+        commands: vec!["/bin/true".to_owned()],
+        job_type: Some("BENCH_JOB".to_owned()),
+        tags: vec![tag.to_owned()],
+        ..JobSpec::default()
+    }
+}
+
+fn start_request(spec: &JobSpec) -> Result<Request, Failure> {
+    Ok(Request::of::<StartJob>(spec)?)
+}
+
+/// The rare values that lists are filtered by: one job of this many has them.
+const RARE: u64 = 10_000;
+
+/// The job number `index` of those that lists are measured with: some common and some rare values in every field that
+/// List Jobs can filter by.
+fn stored_job(tag: &str, index: u64, seed: u64) -> JobSpec {
+    let hash = super::records::mix(seed ^ index);
+    let rare = index % RARE == RARE / 2;
+    let mut tags = vec![tag.to_owned(), format!("team-{}", hash % 10)];
+    if (hash / 16).is_multiple_of(4) {
+        tags.push("nightly".to_owned());
+    }
+    if rare {
+        tags.push("rare".to_owned());
+    }
+    JobSpec {
+        name: Some(format!("Benchmark job {index}")),
+        job_type: Some(if rare { "BENCH_RARE_JOB".to_owned() } else { format!("BENCH_KIND_{}_JOB", hash / 64 % 5) }),
+        // Not initialized: a thousand storages would be measured beside the jobs.
+        result_storage_id: Some(if rare { "bench-rare".to_owned() } else { format!("bench-{}", hash / 512 % 1000) }),
+        features_on: vec![StartJobFeature::SkipResultsInitialization],
+        labels: vec![NameValue { name: "index".to_owned(), value: index.to_string() }],
+        tags,
+        ..true_job(tag)
+    }
+}
+
+/// Says how many jobs are stored.
+fn stored(count: u64) -> String {
+    format!("at {} stored jobs of this run", output::count(count))
+}
