@@ -1,6 +1,7 @@
 //! What Docket does: storage, execution, operations, and the faces that translate between them and the network.
 
 pub mod access;
+pub mod app;
 pub mod clock;
 pub mod engine;
 pub mod executors;

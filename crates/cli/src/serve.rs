@@ -1,0 +1,46 @@
+//! `docket serve`.
+
+use crate::failure::Failure;
+use crate::logging;
+use crate::settings::{ServeArguments, ServeSettings};
+use docket_service::app::{App, StartError};
+use std::path::Path;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
+    let settings = arguments.resolve()?;
+    logging::start(&settings.log, settings.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::other)?;
+    runtime.block_on(serve(settings))?;
+    // Whatever still blocks a thread now has had its time.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: ServeSettings) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
+    let app = App::start(settings.app).await.map_err(|error| match error {
+        StartError::Settings(message) => Failure::usage(message),
+        other => Failure::other(other),
+    })?;
+    if let Some(path) = &settings.port_file {
+        write_port(path, app.address().port())
+            .map_err(|error| Failure::other(format!("port-file {}: {error}", path.display())))?;
+    }
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    app.run(stop).await.map_err(Failure::other)
+}
+
+/// Whole or not at all: whoever waits for the file reads a complete port.
+fn write_port(path: &Path, port: u16) -> std::io::Result<()> {
+    let aside = path.with_extension("new");
+    std::fs::write(&aside, format!("{port}\n"))?;
+    std::fs::rename(aside, path)
+}

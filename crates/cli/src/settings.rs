@@ -1,0 +1,220 @@
+//! The settings of the server: flags, `DOCKET_…` variables and a TOML file, in this order of strength.
+//!
+//! Every setting has one name in three spellings: `--log-limit`, `DOCKET_LOG_LIMIT`, `log-limit`.
+
+use crate::failure::Failure;
+use clap::Args;
+use docket_service::app;
+use docket_service::operations::AllowedImages;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Declares the settings once, for clap and TOML, and how a stronger source goes before a weaker one.
+macro_rules! settings {
+    ($($(#[$meta:meta])* $name:ident: $type:ty,)+) => {
+        /// What `docket serve` can be told.
+        #[derive(Args, Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub(crate) struct ServeArguments {
+            $($(#[$meta])* $name: Option<$type>,)+
+        }
+
+        impl ServeArguments {
+            /// These settings, and what they do not say as `weaker` says.
+            fn or(self, weaker: Self) -> Self {
+                Self { $($name: self.$name.or(weaker.$name),)+ }
+            }
+        }
+    };
+}
+
+settings! {
+    /// A TOML file with settings.
+    #[arg(long, env = "DOCKET_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: PathBuf,
+    /// Address and port to listen on; without keys only loopback [default: 127.0.0.1:8080].
+    #[arg(long, env = "DOCKET_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// The data directory [default: ./docket-data].
+    #[arg(long, env = "DOCKET_DATA", value_name = "DIR")]
+    data: PathBuf,
+    /// Most jobs that run at once; 0 runs none [default: number of cores].
+    #[arg(long, env = "DOCKET_SLOTS", value_name = "N")]
+    slots: usize,
+    /// Where running jobs reach this server [default: the address it listens on].
+    #[arg(long, env = "DOCKET_PUBLIC_URL", value_name = "URL")]
+    public_url: String,
+    /// Images whose jobs may run, or prefixes ending in *; repeat or separate by commas
+    /// [default: any on loopback, none otherwise].
+    #[arg(long = "allow-image", env = "DOCKET_ALLOW_IMAGE", value_name = "IMAGE", value_delimiter = ',')]
+    allow_image: Vec<String>,
+    /// Bytes of log kept of an attempt: the first half and the newest half [default: 10485760].
+    #[arg(long, env = "DOCKET_LOG_LIMIT", value_name = "BYTES")]
+    log_limit: u64,
+    /// The key behind page and job tokens: 64 hexadecimal digits [default: secret.key in the data directory].
+    #[arg(long, env = "DOCKET_SECRET", value_name = "HEX", hide_env_values = true)]
+    secret: String,
+    /// Largest request body, in bytes, once decompressed [default: 100663296].
+    #[arg(long, env = "DOCKET_MAX_BODY", value_name = "BYTES")]
+    max_body: usize,
+    /// Most bytes of request bodies held at a time [default: 134217728].
+    #[arg(long, env = "DOCKET_BODY_MEMORY", value_name = "BYTES")]
+    body_memory: usize,
+    /// Most connections at a time; further ones wait [default: 10000].
+    #[arg(long, env = "DOCKET_MAX_CONNECTIONS", value_name = "N")]
+    max_connections: usize,
+    /// Seconds that requests in flight get when the server stops [default: 20].
+    #[arg(long, env = "DOCKET_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
+    shutdown_timeout: u64,
+    /// What to log, such as info or docket_service=debug [default: info].
+    #[arg(long, env = "DOCKET_LOG", value_name = "FILTER")]
+    log: String,
+    /// How to log: human or json [default: human on a terminal, json otherwise].
+    #[arg(long, env = "DOCKET_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: crate::logging::Format,
+    /// Write the port that the server listens on to this file, once it does.
+    #[arg(long, env = "DOCKET_PORT_FILE", value_name = "FILE")]
+    port_file: PathBuf,
+}
+
+/// What `docket serve` does: the service's settings and those of the command itself.
+#[derive(Debug)]
+pub(crate) struct ServeSettings {
+    pub app: app::Settings,
+    pub log: String,
+    pub log_format: crate::logging::Format,
+    pub port_file: Option<PathBuf>,
+}
+
+impl ServeArguments {
+    /// Reads the file, fills in the defaults and checks what can be checked without starting.
+    pub(crate) fn resolve(self) -> Result<ServeSettings, Failure> {
+        let file = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let given = self.or(file);
+        let listen = given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let images = match given.allow_image {
+            Some(images) => AllowedImages::Only(images),
+            None if listen.ip().is_loopback() => AllowedImages::Any,
+            None => AllowedImages::Only(Vec::new()),
+        };
+        let app = app::Settings {
+            listen,
+            data: given.data.unwrap_or_else(|| PathBuf::from("docket-data")),
+            slots: within("slots", given.slots.unwrap_or(cores), 0, 100_000)?,
+            public_url: given.public_url.map(|url| check_url(&url)).transpose()?,
+            images,
+            log_limit_bytes: within("log-limit", given.log_limit.unwrap_or(10 << 20), 4096, 1 << 40)?,
+            secret: given.secret.map(|secret| parse_secret(&secret)).transpose()?,
+            max_body_bytes: within("max-body", given.max_body.unwrap_or(96 << 20), 1024, 1 << 30)?,
+            body_memory_bytes: within("body-memory", given.body_memory.unwrap_or(128 << 20), 1024, 1 << 40)?,
+            max_connections: within("max-connections", given.max_connections.unwrap_or(10_000), 1, 1_000_000)?,
+            shutdown_timeout: Duration::from_secs(within(
+                "shutdown-timeout",
+                given.shutdown_timeout.unwrap_or(20),
+                0,
+                86_400,
+            )?),
+        };
+        if app.body_memory_bytes < app.max_body_bytes {
+            return Err(Failure::usage("body-memory must be at least max-body"));
+        }
+        Ok(ServeSettings {
+            app,
+            log: given.log.unwrap_or_else(|| "info".to_owned()),
+            log_format: given.log_format.unwrap_or_default(),
+            port_file: given.port_file,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<ServeArguments, Failure> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("config {}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let reason = error.message().lines().next().unwrap_or_default();
+        Failure::usage(format!("config {} line {line}: {reason}", path.display()))
+    })
+}
+
+fn within<N: PartialOrd + std::fmt::Display>(name: &str, value: N, min: N, max: N) -> Result<N, Failure> {
+    if value >= min && value <= max {
+        return Ok(value);
+    }
+    Err(Failure::usage(format!("{name} must be from {min} to {max}, is {value}")))
+}
+
+fn check_url(url: &str) -> Result<String, Failure> {
+    let uri: http::Uri =
+        url.parse().map_err(|error| Failure::usage(format!("public-url {url:?} is not a URL: {error}")))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
+        return Err(Failure::usage(format!("public-url {url:?} must begin with http:// or https:// and name a host")));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn parse_secret(hex: &str) -> Result<[u8; 32], Failure> {
+    let wrong = || Failure::usage("secret must have 64 hexadecimal digits");
+    let mut key = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return Err(wrong());
+    }
+    for (byte, digits) in key.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<ServeSettings, Failure> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        let arguments = ServeArguments { config: Some(file.path().to_owned()), ..ServeArguments::default() };
+        arguments.resolve()
+    }
+
+    #[test]
+    fn the_file_fills_what_flags_leave_open() {
+        let settings = file("listen = \"127.0.0.1:9000\"\nslots = 7\nlog-format = \"json\"").expect("valid");
+        assert_eq!(settings.app.listen.port(), 9000);
+        assert_eq!(settings.app.slots, 7);
+        assert_eq!(settings.log_format, crate::logging::Format::Json);
+        let stronger = ServeArguments { slots: Some(3), ..ServeArguments::default() };
+        let weaker = ServeArguments { slots: Some(7), log_limit: Some(5000), ..ServeArguments::default() };
+        let both = stronger.or(weaker);
+        assert_eq!((both.slots, both.log_limit), (Some(3), Some(5000)));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_one_line_that_names_it() {
+        for (text, sign) in [
+            ("slots = \"many\"", "line 1"),
+            ("\nlisten = \"nowhere\"", "line 2"),
+            ("colour = \"red\"", "colour"),
+            ("secret = \"abc\"", "secret must have 64"),
+            ("max-body = 1", "max-body must be from 1024"),
+            ("public-url = \"ftp://x\"", "public-url"),
+            ("body-memory = 2000", "body-memory"),
+        ] {
+            let failure = file(text).expect_err(text);
+            assert!(failure.message.contains(sign), "{text}: {}", failure.message);
+            assert!(!failure.message.contains('\n'), "{text}: {}", failure.message);
+            assert_eq!(failure.code, 2);
+        }
+    }
+
+    #[test]
+    fn images_are_open_on_loopback_only() {
+        let images = |listen: &str| file(&format!("listen = \"{listen}\"")).expect("valid").app.images;
+        assert_eq!(images("127.0.0.1:1"), AllowedImages::Any);
+        assert_eq!(images("0.0.0.0:1"), AllowedImages::Only(Vec::new()));
+    }
+}

@@ -1,0 +1,242 @@
+//! The one place that chooses concrete types: from settings to a server that runs.
+
+use crate::access::Keys;
+use crate::clock::{Clock, SystemClock};
+use crate::engine::{Engine, LaunchSettings};
+use crate::executors::process::{ProcessExecutor, ProcessSettings};
+use crate::faces::listener::{self, ServerOptions};
+use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
+use crate::handler::Handler;
+use crate::operations::{AllowedImages, JobIds, NotedStorages, Service};
+use crate::secrets::Secrets;
+use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
+use crate::store::{ControlStore, ResultStore, StoreError};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The control plane's file in the data directory.
+pub const CONTROL_FILE: &str = "control.db";
+/// The data plane's directory in the data directory.
+pub const RESULTS_DIRECTORY: &str = "results";
+
+/// How long the engine may take to stop.
+const ENGINE_STOP: Duration = Duration::from_secs(5);
+
+/// What the server needs to know; all checked but for what only starting can tell.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The data directory; made with mode 0700 when missing.
+    pub data: PathBuf,
+    /// Most jobs that run at once; 0 runs none.
+    pub slots: usize,
+    /// Where running jobs reach this server, if not at the address it listens on.
+    pub public_url: Option<String>,
+    /// Which images may be started.
+    pub images: AllowedImages,
+    /// Bytes of log kept of an attempt.
+    pub log_limit_bytes: u64,
+    /// The key behind page and job tokens, if not the data directory's own.
+    pub secret: Option<[u8; 32]>,
+    /// Largest request body once decompressed.
+    pub max_body_bytes: usize,
+    /// Most bytes of request bodies held at a time.
+    pub body_memory_bytes: usize,
+    /// Most connections at a time.
+    pub max_connections: usize,
+    /// What requests in flight get when the server stops.
+    pub shutdown_timeout: Duration,
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting does not fit the machine or another setting.
+    #[error("{0}")]
+    Settings(String),
+    /// A store can't be opened.
+    #[error("{what}: {source}")]
+    Store {
+        /// Which one.
+        what: &'static str,
+        /// Why.
+        source: StoreError,
+    },
+    /// A file or the network failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// A server that has everything it needs and listens, but does not answer yet.
+pub struct App {
+    settings: Settings,
+    listener: TcpListener,
+    address: SocketAddr,
+    control: Arc<dyn ControlStore>,
+    results: Arc<dyn ResultStore>,
+    engine: Engine,
+    router: axum::Router,
+    /// Held as long as the server lives: two servers never share a data directory.
+    _lock: File,
+}
+
+impl App {
+    /// Opens the stores and binds the address.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let data = &settings.data;
+        let lock = claim_directory(data)?;
+        let secrets = Arc::new(match &settings.secret {
+            Some(key) => Secrets::new(key),
+            None => Secrets::load(data).map_err(io_error("the secret"))?,
+        });
+        let (control, results) = open_stores(data.clone()).await?;
+        let loopback = settings.listen.ip().is_loopback();
+        let keys = control.has_keys().await.map_err(|source| StartError::Store { what: CONTROL_FILE, source })?;
+        if !keys && !loopback {
+            let message =
+                "listen: without keys the server listens on loopback only; make one with `docket keys create`";
+            return Err(StartError::Settings(message.to_owned()));
+        }
+        let listener =
+            TcpListener::bind(settings.listen).await.map_err(io_error(&format!("listen {}", settings.listen)))?;
+        let address = listener.local_addr().map_err(io_error("listen"))?;
+        if !keys {
+            tracing::warn!("no key is configured: everybody on this machine is administrator");
+        }
+
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let executor = ProcessExecutor::new(ProcessSettings {
+            data: data.clone(),
+            program: PathBuf::from("/proc/self/exe"),
+            arguments: vec!["supervise".to_owned()],
+            max_running: u32::try_from(settings.slots.max(1)).unwrap_or(u32::MAX),
+        })
+        .map_err(io_error("the process executor"))?;
+        let launch = LaunchSettings {
+            slots: settings.slots,
+            url: settings.public_url.clone().unwrap_or_else(|| url(address)),
+            log_limit_bytes: settings.log_limit_bytes,
+        };
+        let engine = Engine::new(control.clone(), Arc::new(executor), clock.clone(), secrets.clone(), launch);
+        let service = Service {
+            control: control.clone(),
+            results: results.clone(),
+            engine: engine.clone(),
+            clock: clock.clone(),
+            secrets: secrets.clone(),
+            images: settings.images.clone(),
+            ids: JobIds::default(),
+            noted: NotedStorages::default(),
+        };
+        let bodies = BodyLimits {
+            max_bytes: settings.max_body_bytes,
+            max_bytes_in_memory: settings.body_memory_bytes,
+            ..BodyLimits::default()
+        };
+        let run = service.ids.next(clock.now());
+        let router = rest::router(Arc::new(RestState::new(
+            Handler::new(Arc::new(service)),
+            Arc::new(Keys::new(control.clone(), secrets, loopback)),
+            control.clone(),
+            clock,
+            run,
+            ready(control.clone()),
+            RestOptions { bodies, ..RestOptions::default() },
+        )));
+        Ok(Self { settings, listener, address, control, results, engine, router, _lock: lock })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers and runs jobs until `stop` is ready; then finishes what is in flight. Jobs go on without the server.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        tracing::info!(url = url(self.address), data = %self.settings.data.display(), "listening");
+        let (stopping, stopped) = watch::channel(false);
+        let engine = self.engine.clone();
+        let engine = tokio::spawn(async move { engine.run(stopped).await });
+        let options = ServerOptions {
+            max_connections: self.settings.max_connections,
+            drain_timeout: self.settings.shutdown_timeout,
+            ..ServerOptions::default()
+        };
+        let served = listener::serve(self.listener, self.router, options, stop).await;
+        tracing::info!("stopping; jobs go on under their supervisor");
+        // The engine's receivers live as long as it does: a send without one needs no answer.
+        let _ = stopping.send(true);
+        if tokio::time::timeout(ENGINE_STOP, engine).await.is_err() {
+            tracing::warn!("the engine did not stop in time");
+        }
+        self.results.close().await;
+        self.control.close().await;
+        served
+    }
+}
+
+/// Ready is who can read the control plane.
+fn ready(control: Arc<dyn ControlStore>) -> Ready {
+    Box::new(move || {
+        let control = control.clone();
+        Box::pin(async move { control.has_keys().await.map(|_| ()).map_err(|error| error.to_string()) })
+    })
+}
+
+fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+fn claim_directory(data: &Path) -> Result<File, StartError> {
+    let setting = |error: io::Error| StartError::Settings(format!("data {}: {error}", data.display()));
+    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(setting)?;
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(data.join("server.lock"))
+        .map_err(setting)?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| StartError::Settings(format!("data {}: another server uses it", data.display())))?;
+    Ok(lock)
+}
+
+/// Opening reads and may migrate: not on an async thread.
+async fn open_stores(data: PathBuf) -> Result<(Arc<dyn ControlStore>, Arc<dyn ResultStore>), StartError> {
+    let open = move || {
+        let control = SqliteControl::open(&data.join(CONTROL_FILE))
+            .map_err(|source| StartError::Store { what: CONTROL_FILE, source })?;
+        let results = SqliteResults::open(&data.join(RESULTS_DIRECTORY), ResultsOptions::default())
+            .map_err(|source| StartError::Store { what: RESULTS_DIRECTORY, source })?;
+        Ok((Arc::new(control) as Arc<dyn ControlStore>, Arc::new(results) as Arc<dyn ResultStore>))
+    };
+    match tokio::task::spawn_blocking(open).await {
+        Ok(opened) => opened,
+        Err(error) => Err(StartError::Io { what: "opening the stores".to_owned(), source: io::Error::other(error) }),
+    }
+}
+
+fn io_error(what: &str) -> impl FnOnce(io::Error) -> StartError {
+    let what = what.to_owned();
+    move |source| StartError::Io { what, source }
+}
