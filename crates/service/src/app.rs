@@ -6,7 +6,7 @@ use crate::engine::{Engine, LaunchSettings};
 use crate::executors::process::{ProcessExecutor, ProcessSettings};
 use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
-use crate::handler::Handler;
+use crate::handler::Live;
 use crate::operations::{AllowedImages, JobIds, NotedStorages, Service};
 use crate::secrets::Secrets;
 use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
@@ -149,7 +149,7 @@ impl App {
         };
         let run = service.ids.next(clock.now());
         let router = rest::router(Arc::new(RestState::new(
-            Handler::new(Arc::new(service)),
+            Live(Arc::new(service)),
             Arc::new(Keys::new(control.clone(), secrets, loopback)),
             control.clone(),
             clock,

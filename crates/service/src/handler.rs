@@ -23,35 +23,39 @@ impl fmt::Debug for Encoded {
     }
 }
 
-/// Calls operations by their type: checks role and limits, then runs the behaviour. Faces have no other way in.
-#[derive(Debug)]
-pub struct Handler<B>(Arc<B>);
-
-impl<B> Clone for Handler<B> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
+/// Calls operations by their type. Faces have no other way in. There are two: [`Live`] does what is asked, a mock only
+/// plays it.
+pub trait Handler: Send + Sync + 'static {
+    /// Runs one operation for a caller. `seed` is the id that an idempotency key has reserved.
+    fn call<O: Operation>(
+        &self,
+        caller: Caller,
+        seed: Option<JobId>,
+        input: O::Input,
+    ) -> impl Future<Output = Result<Reply<O::Output, Encoded>, Error>> + Send;
 }
 
-impl<B: Behaviour<Body = Encoded>> Handler<B> {
-    /// A handler in front of `behaviour`.
-    pub fn new(behaviour: Arc<B>) -> Self {
-        Self(behaviour)
-    }
+/// Checks what holds for every operation: the caller's role, then the limits of the input. A caller without the right
+/// learns nothing about the request.
+pub fn admit<O: Operation>(caller: &Caller, input: &mut O::Input) -> Result<(), Error> {
+    caller.authorize(O::ROLE, O::OPEN_TO_JOBS, input.job())?;
+    let mut problems = Problems::default();
+    input.validate(&mut problems);
+    problems.into_result()
+}
 
-    /// Runs one operation for a caller. `seed` is the id that an idempotency key has reserved.
-    ///
-    /// The role is checked before the limits: a caller without the right learns nothing about the request.
-    pub async fn call<O: Operation>(
+/// The real service: admits, then runs the behaviour.
+#[derive(Debug)]
+pub struct Live<B>(pub Arc<B>);
+
+impl<B: Behaviour<Body = Encoded>> Handler for Live<B> {
+    async fn call<O: Operation>(
         &self,
         caller: Caller,
         seed: Option<JobId>,
         mut input: O::Input,
     ) -> Result<Reply<O::Output, Encoded>, Error> {
-        caller.authorize(O::ROLE, O::OPEN_TO_JOBS, input.job())?;
-        let mut problems = Problems::default();
-        input.validate(&mut problems);
-        problems.into_result()?;
+        admit::<O>(&caller, &mut input)?;
         O::run(&*self.0, Call { caller, seed }, input).await
     }
 }

@@ -22,14 +22,14 @@ use self::road::{Entry, Road, Row};
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::faces::openapi;
-use crate::handler::{Encoded, Handler};
+use crate::handler::Handler;
 use crate::store::ControlStore;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{any, get};
 use bytes::Bytes;
-use docket_contract::operations::{Behaviour, Operation, Visitor, walk};
+use docket_contract::operations::{Operation, Visitor, walk};
 use docket_contract::{Code, Error, JobId};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -64,8 +64,8 @@ impl Default for RestOptions {
 }
 
 /// What the face works with.
-pub struct RestState<B> {
-    handler: Handler<B>,
+pub struct RestState<H> {
+    handler: H,
     access: Arc<dyn Access>,
     control: Arc<dyn ControlStore>,
     clock: Arc<dyn Clock>,
@@ -75,10 +75,10 @@ pub struct RestState<B> {
     options: RestOptions,
 }
 
-impl<B: Behaviour<Body = Encoded>> RestState<B> {
+impl<H: Handler> RestState<H> {
     /// The face's parts. `run` identifies this run of the server, for requests that another run left in flight.
     pub fn new(
-        handler: Handler<B>,
+        handler: H,
         access: Arc<dyn Access>,
         control: Arc<dyn ControlStore>,
         clock: Arc<dyn Clock>,
@@ -92,19 +92,19 @@ impl<B: Behaviour<Body = Encoded>> RestState<B> {
 }
 
 /// Collects the rows of each path.
-struct Mount<B> {
-    app: Arc<RestState<B>>,
+struct Mount<H> {
+    app: Arc<RestState<H>>,
     paths: BTreeMap<&'static str, Vec<Box<dyn Road>>>,
 }
 
-impl<B: Behaviour<Body = Encoded>> Visitor for Mount<B> {
+impl<H: Handler> Visitor for Mount<H> {
     fn visit<O: Operation>(&mut self) {
-        self.paths.entry(O::PATH).or_default().push(Box::new(Row::<B, O>::new(Arc::clone(&self.app))));
+        self.paths.entry(O::PATH).or_default().push(Box::new(Row::<H, O>::new(Arc::clone(&self.app))));
     }
 }
 
 /// The whole face: the table, `/openapi.json`, `/healthz` and `/readyz`.
-pub fn router<B: Behaviour<Body = Encoded>>(app: Arc<RestState<B>>) -> Router {
+pub fn router<H: Handler>(app: Arc<RestState<H>>) -> Router {
     let mut mount = Mount { app: Arc::clone(&app), paths: BTreeMap::new() };
     walk(&mut mount);
     let mut router = Router::new();
@@ -129,7 +129,7 @@ pub fn router<B: Behaviour<Body = Encoded>>(app: Arc<RestState<B>>) -> Router {
         .layer(from_fn_with_state(slow, observe::observe))
 }
 
-async fn readiness<B: Behaviour<Body = Encoded>>(app: Arc<RestState<B>>) -> Response {
+async fn readiness<H: Handler>(app: Arc<RestState<H>>) -> Response {
     let late = |_| Err(format!("no answer within {} seconds", READY_TIMEOUT.as_secs()));
     let (status, body) = match timeout(READY_TIMEOUT, (app.ready)()).await.unwrap_or_else(late) {
         Ok(()) => (200, serde_json::json!({"status": "ready"})),

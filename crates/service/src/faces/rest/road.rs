@@ -4,12 +4,12 @@ use super::body::{Collected, discard};
 use super::params::{Params, Shape};
 use super::reply::{answer, name_ignored, problem};
 use super::{RestState, decode, idempotency, observe};
-use crate::handler::Encoded;
+use crate::handler::Handler;
 use crate::store::IdempotencyKey;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use docket_contract::operations::{Behaviour, Method, Operation};
+use docket_contract::operations::{Method, Operation};
 use docket_contract::{Caller, Code, Error, JobId};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -88,36 +88,36 @@ fn allow(response: &mut Response, methods: &str) {
 }
 
 /// A row of the table over a behaviour.
-pub(super) struct Row<B, O> {
-    app: Arc<RestState<B>>,
+pub(super) struct Row<H, O> {
+    app: Arc<RestState<H>>,
     shape: Arc<Shape>,
     operation: PhantomData<fn() -> O>,
 }
 
-impl<B: Behaviour<Body = Encoded>, O: Operation> Row<B, O> {
-    pub(super) fn new(app: Arc<RestState<B>>) -> Self {
+impl<H: Handler, O: Operation> Row<H, O> {
+    pub(super) fn new(app: Arc<RestState<H>>) -> Self {
         Self { app, shape: Arc::new(Shape::of::<O>()), operation: PhantomData }
     }
 }
 
-impl<B: Behaviour<Body = Encoded>, O: Operation> Road for Row<B, O> {
+impl<H: Handler, O: Operation> Road for Row<H, O> {
     fn method(&self) -> Method {
         O::METHOD
     }
 
     fn answer(&self, request: Request) -> BoxFuture<'static, Result<Response, Error>> {
-        Box::pin(travel::<B, O>(Arc::clone(&self.app), Arc::clone(&self.shape), request))
+        Box::pin(travel::<H, O>(Arc::clone(&self.app), Arc::clone(&self.shape), request))
     }
 }
 
-async fn travel<B: Behaviour<Body = Encoded>, O: Operation>(
-    app: Arc<RestState<B>>,
+async fn travel<H: Handler, O: Operation>(
+    app: Arc<RestState<H>>,
     shape: Arc<Shape>,
     request: Request,
 ) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
     // Who calls and what is named comes before the body: a stranger's is not read into memory.
-    let (caller, key, params) = match before_body::<B, O>(&app, &shape, &parts).await {
+    let (caller, key, params) = match before_body::<H, O>(&app, &shape, &parts).await {
         Ok(known) => known,
         Err(error) => {
             discard(&parts.headers, body);
@@ -131,7 +131,7 @@ async fn travel<B: Behaviour<Body = Encoded>, O: Operation>(
         Collected::default()
     };
     let Some(key) = key else {
-        return Ok(work::<B, O>(app, shape, caller, None, params, collected).await);
+        return Ok(work::<H, O>(app, shape, caller, None, params, collected).await);
     };
     let path = parts.uri.path();
     let path = path.strip_prefix("/v2").unwrap_or(path);
@@ -145,13 +145,13 @@ async fn travel<B: Behaviour<Body = Encoded>, O: Operation>(
     let control = Arc::clone(&app.control);
     let clock = Arc::clone(&app.clock);
     idempotency::once(control, &*clock, key, O::PATH, |seed| {
-        work::<B, O>(app, shape, caller, Some(seed), params, collected)
+        work::<H, O>(app, shape, caller, Some(seed), params, collected)
     })
     .await
 }
 
-async fn before_body<B: Behaviour<Body = Encoded>, O: Operation>(
-    app: &RestState<B>,
+async fn before_body<H: Handler, O: Operation>(
+    app: &RestState<H>,
     shape: &Shape,
     parts: &Parts,
 ) -> Result<(Caller, Option<String>, Params), Error> {
@@ -184,8 +184,8 @@ fn host(parts: &Parts) -> Option<&str> {
 }
 
 /// Decodes, calls and encodes. Holds the body's share of the memory until the answer is there.
-async fn work<B: Behaviour<Body = Encoded>, O: Operation>(
-    app: Arc<RestState<B>>,
+async fn work<H: Handler, O: Operation>(
+    app: Arc<RestState<H>>,
     shape: Arc<Shape>,
     caller: Caller,
     seed: Option<JobId>,

@@ -10,7 +10,7 @@ use self::fake::{Fake, FakeAccess, FakeControl};
 use super::{BodyLimits, RestOptions, RestState, router};
 use crate::clock::SystemClock;
 use crate::faces::listener::{ServerOptions, serve};
-use crate::handler::Handler;
+use crate::handler::Live;
 use axum::body::Body;
 use bytes::Bytes;
 use docket_contract::JobId;
@@ -83,7 +83,7 @@ impl Server {
         let (fake, control) = (Arc::new(Fake::default()), Arc::new(FakeControl::default()));
         let ready = Arc::clone(&fake);
         let state = RestState::new(
-            Handler::new(Arc::clone(&fake)),
+            Live(Arc::clone(&fake)),
             Arc::new(FakeAccess),
             Arc::clone(&control) as _,
             Arc::new(SystemClock),
