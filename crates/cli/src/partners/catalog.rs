@@ -53,9 +53,9 @@ macro_rules! rules {
 const OWN: &str = "Docket: plausibility";
 const CSV: &str = "RFC 4180; RFC 3629 (UTF-8)";
 const ISO_3166: &str = "ISO 3166-1";
-const UPU: &str = "UPU S42; UPU postal addressing systems";
-const VAT: &str = "Council Directive 2006/112/EC, Art. 215; VIES number structures; BMF check-digit spec";
-const IBAN: &str = "ISO 13616-1; SWIFT IBAN registry, release 101";
+const POSTAL: &str = "forms of the national posts, compared with libaddressinput";
+const VAT: &str = "national VAT number structures and check digits, compared with python-stdnum";
+const IBAN: &str = "ISO 13616-1; IBAN registry, release 101, by way of python-stdnum";
 const IBAN_CHECK: &str = "ISO 13616-1; ISO/IEC 7064 MOD 97-10";
 const LEI: &str = "ISO 17442-1";
 const LEI_CHECK: &str = "ISO 17442-1; ISO/IEC 7064 MOD 97-10";
@@ -98,13 +98,13 @@ rules! {
     COUNTRY_FORMAT Correction "country",
         "The country code is not in upper case or has white space around it.", ISO_3166;
     POSTAL_CODE_MISSING Error "postalCode",
-        "The postal code is empty, in a country where every address has one.", UPU;
+        "The postal code is empty, in a country where every address has one.", POSTAL;
     POSTAL_CODE_INVALID Error "postalCode",
-        "The postal code does not fit the country's pattern or range.", UPU;
+        "The postal code does not fit the country's pattern or range.", POSTAL;
     POSTAL_CODE_NOT_USED Warning "postalCode",
-        "There is a postal code, in a country that has none.", UPU;
+        "There is a postal code, in a country that has none.", POSTAL;
     POSTAL_CODE_FORMAT Correction "postalCode",
-        "The postal code is not written in the country's form.", UPU;
+        "The postal code is not written in the country's form.", POSTAL;
     VAT_STRUCTURE_INVALID Error "vatNumber, identifiers",
         "The VAT number does not have the length and characters of its country.", VAT;
     VAT_CHECK_DIGIT_INVALID Error "vatNumber, identifiers",

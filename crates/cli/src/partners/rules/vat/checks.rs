@@ -1,8 +1,8 @@
 //! The check digits of VAT numbers, one function a country.
 //!
-//! Source: the national rules as collected in the BMF specification of VAT check digits (Austrian
-//! Federal Ministry of Finance) and the VIES number structures. Each function is given the number
-//! without its prefix, of a structure that its scheme allows, and says whether it is consistent.
+//! The national rules, compared with python-stdnum on random numbers of every scheme. Each function
+//! is given the number without its prefix, of a structure that its scheme allows, and says whether
+//! it is consistent.
 
 use crate::partners::rules::digits::{digit, luhn, mod_11_10, mod_97, number, weighted};
 
