@@ -7,7 +7,7 @@ use crate::executors::process::{ProcessExecutor, ProcessSettings};
 use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
 use crate::handler::Live;
-use crate::operations::{AllowedImages, JobIds, NotedStorages, Service};
+use crate::operations::{AllowedImages, Gates, JobIds, Service};
 use crate::secrets::Secrets;
 use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
 use crate::store::{ControlStore, ResultStore, StoreError};
@@ -140,7 +140,7 @@ impl App {
             secrets: secrets.clone(),
             images: settings.images.clone(),
             ids: JobIds::default(),
-            noted: NotedStorages::default(),
+            gates: Gates::default(),
         };
         let bodies = BodyLimits {
             max_bytes: settings.max_body_bytes,

@@ -221,6 +221,8 @@ pub(crate) fn cancel_message(what: &str, reason: Option<&str>) -> String {
 }
 
 pub(super) async fn delete(service: &Service, caller: &Caller, id: JobId) -> Result<Job, Error> {
+    let gate = service.gates.of(id);
+    let _turn = gate.delete().await;
     let stored = service.own_job(caller, id).await?;
     if !stored.job.status.is_terminal() {
         return Err(job_not_ended(&stored));

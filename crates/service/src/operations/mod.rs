@@ -1,5 +1,6 @@
 //! What the operations do: one function an operation, and nothing else decides.
 
+mod gates;
 mod jobs;
 mod logs;
 mod results;
@@ -38,12 +39,12 @@ pub struct Service {
     pub images: AllowedImages,
     /// Makes the ids of jobs.
     pub ids: JobIds,
-    /// The storages that jobs are known to write to.
-    pub noted: NotedStorages,
+    /// Keep a job's results from being written while it is deleted.
+    pub gates: Gates,
 }
 
+pub use gates::Gates;
 pub(crate) use jobs::cancel_message;
-pub use results::NotedStorages;
 pub use start::{AllowedImages, JobIds};
 
 /// The jobs that the caller may see.

@@ -12,35 +12,11 @@ use docket_contract::operations::{
     ListJobRunResultsInput, ReadJobStatisticsInput, ValueCount,
 };
 use docket_contract::result::{InsertFailure, ResultItem, ResultStatus};
-use docket_contract::{Caller, Error, JobId, Operation};
+use docket_contract::{Caller, Error, Operation};
 use futures_util::StreamExt;
 use futures_util::stream;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Which storages jobs are known to write to: spares a write and a read for each insert.
-#[derive(Default)]
-pub struct NotedStorages {
-    pairs: Mutex<HashSet<(JobId, String)>>,
-}
-
-impl NotedStorages {
-    /// Most pairs that are remembered; over it the memory begins anew.
-    const MOST: usize = 50_000;
-
-    fn knows(&self, job: JobId, storage: &str) -> bool {
-        let pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        pairs.contains(&(job, storage.to_owned()))
-    }
-
-    fn add(&self, job: JobId, storage: String) {
-        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        if pairs.len() >= Self::MOST {
-            pairs.clear();
-        }
-        pairs.insert((job, storage));
-    }
-}
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn set(stored: &StoredJob, storage_id: String) -> SetKey {
     let storage = StorageKey { organization: stored.organization.clone(), storage_id };
@@ -56,6 +32,8 @@ pub(super) async fn insert(
     caller: &Caller,
     input: InsertJobResultsInput,
 ) -> Result<InsertSummary, Error> {
+    let gate = service.gates.of(input.job_id);
+    let _turn = gate.write_results().await;
     let stored = service.own_job(caller, input.job_id).await?;
     if let Some(own) = caller.job {
         if stored.job.status.is_terminal() {
@@ -85,11 +63,11 @@ pub(super) async fn insert(
     if records.is_empty() {
         return Ok(InsertSummary { failed, failures, ..InsertSummary::default() });
     }
-    if !service.noted.knows(input.job_id, &input.storage_id) {
+    if !gate.knows(&input.storage_id) {
         if !service.control.note_storage(input.job_id, &input.storage_id).await? {
             return Err(Error::not_found());
         }
-        service.noted.add(input.job_id, input.storage_id.clone());
+        gate.note(&input.storage_id);
     }
     let set = set(&stored, input.storage_id);
     let upserted = service.results.upsert_results(&set, records, service.clock.now()).await?;
