@@ -3,24 +3,18 @@
 //! It decodes, calls the handler and encodes. Nothing here knows an operation: rows are mounted by walking the table.
 //! It takes no decision about jobs or results, and no key apart from handing it to [`Access`].
 
-mod body;
-mod decode;
-mod explain;
-mod idempotency;
-mod observe;
-mod params;
 mod reply;
 mod road;
 #[cfg(test)]
 mod tests;
-mod value;
 
-pub use body::BodyLimits;
+pub use crate::faces::common::body::BodyLimits;
 
-use self::body::Memory;
 use self::road::{Entry, Road, Row};
 use crate::access::Access;
 use crate::clock::Clock;
+use crate::faces::common::body::Memory;
+use crate::faces::common::{observe, response};
 use crate::faces::openapi;
 use crate::handler::Handler;
 use crate::store::ControlStore;
@@ -65,14 +59,14 @@ impl Default for RestOptions {
 
 /// What the face works with.
 pub struct RestState<H> {
-    handler: H,
-    access: Arc<dyn Access>,
-    control: Arc<dyn ControlStore>,
-    clock: Arc<dyn Clock>,
-    run: JobId,
+    pub(in crate::faces) handler: H,
+    pub(in crate::faces) access: Arc<dyn Access>,
+    pub(in crate::faces) control: Arc<dyn ControlStore>,
+    pub(in crate::faces) clock: Arc<dyn Clock>,
+    pub(in crate::faces) run: JobId,
     ready: Ready,
-    memory: Memory,
-    options: RestOptions,
+    pub(in crate::faces) memory: Memory,
+    pub(in crate::faces) options: RestOptions,
 }
 
 impl<H: Handler> RestState<H> {
@@ -115,18 +109,22 @@ pub fn router<H: Handler>(app: Arc<RestState<H>>) -> Router {
     }
     let document = Bytes::from(openapi::document().to_string());
     let slow = app.options.slow;
+    let router = router
+        .route("/healthz", get(|| async { response::response(200, "application/json", r#"{"status":"ok"}"#) }))
+        .route("/readyz", get(move || readiness(app)))
+        .route("/openapi.json", get(move || async { response::response(200, "application/json", document) }))
+        .fallback(|| async { reply::problem(&Error::new(Code::NotFound, "There is no such path."), "/") })
+        .method_not_allowed_fallback(|| async { road::method_not_allowed("/", "GET, HEAD") });
+    layered(router, slow)
+}
+
+/// What every answer goes through, whatever face gives it.
+pub(in crate::faces) fn layered(router: Router, slow: Duration) -> Router {
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Precise(4))
         // Events must reach their reader one by one.
         .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE));
-    router
-        .route("/healthz", get(|| async { reply::response(200, "application/json", r#"{"status":"ok"}"#) }))
-        .route("/readyz", get(move || readiness(app)))
-        .route("/openapi.json", get(move || async { reply::response(200, "application/json", document) }))
-        .fallback(|| async { reply::problem(&Error::new(Code::NotFound, "There is no such path."), "/") })
-        .method_not_allowed_fallback(|| async { road::method_not_allowed("/", "GET, HEAD") })
-        .layer(compression)
-        .layer(from_fn_with_state(slow, observe::observe))
+    router.layer(compression).layer(from_fn_with_state(slow, observe::observe))
 }
 
 async fn readiness<H: Handler>(app: Arc<RestState<H>>) -> Response {
@@ -135,5 +133,5 @@ async fn readiness<H: Handler>(app: Arc<RestState<H>>) -> Response {
         Ok(()) => (200, serde_json::json!({"status": "ready"})),
         Err(reason) => (503, serde_json::json!({"status": "not ready", "reason": reason})),
     };
-    reply::response(status, "application/json", body.to_string())
+    response::response(status, "application/json", body.to_string())
 }

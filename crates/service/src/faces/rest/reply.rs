@@ -1,5 +1,6 @@
 //! Answers: outputs, streams and problems, as HTTP responses.
 
+use crate::faces::common::response::response;
 use crate::handler::Encoded;
 use axum::body::Body;
 use axum::response::Response;
@@ -7,23 +8,7 @@ use docket_contract::error::Problem;
 use docket_contract::operations::Operation;
 use docket_contract::{Code, Error, Reply};
 use futures_util::TryStreamExt;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-
-/// Names what a request held and the server ignored, so that a typo is seen.
-pub(super) const IGNORED_FIELDS: HeaderName = HeaderName::from_static("docket-ignored-fields");
-/// Longest value of that header.
-const MAX_IGNORED_BYTES: usize = 1000;
-
-/// A response with a body in one piece.
-pub(super) fn response(status: u16, media_type: &str, body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    // Media types come from the table or from our own records: they are valid header values.
-    if let Ok(media_type) = HeaderValue::from_str(media_type) {
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    }
-    response
-}
+use http::{HeaderValue, header};
 
 /// An error as a problem (RFC 9457). `instance` is a path template, never a path: an id that is unknown and one of
 /// another organization answer with the same bytes.
@@ -73,26 +58,5 @@ fn typed<O: Operation>(output: &O::Output) -> Result<Vec<u8>, Error> {
     match serde_json::to_value(output).map_err(fail)? {
         serde_json::Value::String(text) => Ok(text.into_bytes()),
         other => Ok(other.to_string().into_bytes()),
-    }
-}
-
-/// Names what was ignored: visible ASCII only, and not at any length.
-pub(super) fn name_ignored(response: &mut Response, ignored: &[String]) {
-    let mut value = String::new();
-    for name in ignored {
-        let name: String = name
-            .chars()
-            .take(128)
-            .map(|char| if char.is_ascii_graphic() && char != ',' { char } else { '?' })
-            .collect();
-        if value.len() + name.len() + 2 > MAX_IGNORED_BYTES {
-            value.push_str(", ...");
-            break;
-        }
-        value.push_str(if value.is_empty() { "" } else { ", " });
-        value.push_str(&name);
-    }
-    if let (false, Ok(value)) = (value.is_empty(), HeaderValue::from_str(&value)) {
-        response.headers_mut().insert(IGNORED_FIELDS, value);
     }
 }

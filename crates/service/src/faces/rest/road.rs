@@ -1,9 +1,12 @@
 //! The road of a request: from a path of the table to the operation and back.
 
-use super::body::{Collected, discard};
-use super::params::{Params, Shape};
-use super::reply::{answer, name_ignored, problem};
-use super::{RestState, decode, idempotency, observe};
+use super::RestState;
+use super::reply::{answer, problem};
+use crate::faces::common::body::{Collected, discard};
+use crate::faces::common::call::{apart, host, presented};
+use crate::faces::common::params::{Params, Shape};
+use crate::faces::common::response::name_ignored;
+use crate::faces::common::{decode, idempotency, observe};
 use crate::handler::Handler;
 use crate::store::IdempotencyKey;
 use axum::body::Body;
@@ -14,12 +17,10 @@ use docket_contract::{Caller, Code, Error, JobId};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderValue, header};
 use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// One row of the table, its types forgotten.
 pub(super) trait Road: Send + Sync {
@@ -144,9 +145,13 @@ async fn travel<H: Handler, O: Operation>(
     };
     let control = Arc::clone(&app.control);
     let clock = Arc::clone(&app.clock);
-    idempotency::once(control, &*clock, key, O::PATH, |seed| {
-        work::<H, O>(app, shape, caller, Some(seed), params, collected)
-    })
+    idempotency::once(
+        control,
+        &*clock,
+        key,
+        |error| problem(error, O::PATH),
+        |seed| work::<H, O>(app, shape, caller, Some(seed), params, collected),
+    )
     .await
 }
 
@@ -162,25 +167,6 @@ async fn before_body<H: Handler, O: Operation>(
     let key = if O::METHOD == Method::Post { idempotency::key(&parts.headers)? } else { None };
     let params = Params::read(shape, parts.uri.path(), parts.uri.query())?;
     Ok((caller, key, params))
-}
-
-/// The key of `X-API-KEY`, or else of `Authorization: Bearer`.
-fn presented(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let wrong = || Error::new(Code::Unauthenticated, "The key must be visible ASCII characters.");
-    if let Some(value) = headers.get(&API_KEY) {
-        return value.to_str().map(Some).map_err(|_| wrong());
-    }
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let value = value.to_str().map_err(|_| wrong())?;
-    let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
-    Ok(scheme.eq_ignore_ascii_case("bearer").then(|| key.trim()))
-}
-
-/// The host that the request was sent to.
-fn host(parts: &Parts) -> Option<&str> {
-    let named = parts.uri.authority().map(|authority| authority.as_str());
-    // A name that is no text is nobody's.
-    named.or_else(|| parts.headers.get(header::HOST).map(|value| value.to_str().unwrap_or_default()))
 }
 
 /// Decodes, calls and encodes. Holds the body's share of the memory until the answer is there.
@@ -205,14 +191,4 @@ async fn work<H: Handler, O: Operation>(
     let mut response = answer::<O>(result);
     name_ignored(&mut response, &decoded.ignored);
     response
-}
-
-/// Runs what takes long apart from the threads that serve connections.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    let span = tracing::Span::current();
-    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
-    done.unwrap_or_else(|error| {
-        tracing::error!(%error, "decoding ended without a result");
-        Err(Error::new(Code::Internal, "The server failed; its log has the reason."))
-    })
 }

@@ -1,7 +1,7 @@
 //! The decoder by itself: whatever an input is written as, it reads back.
 
-use super::super::decode::{Decoded, decode};
-use super::super::params::{Params, Shape};
+use crate::faces::common::decode::{Decoded, decode};
+use crate::faces::common::params::{Params, Shape};
 use docket_contract::operations::*;
 use docket_contract::result::ResultStatus;
 use docket_contract::{Error, JobId};

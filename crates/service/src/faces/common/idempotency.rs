@@ -4,7 +4,7 @@
 //! forgotten, and a repetition is done anew. The work runs apart from the connection, so that a client that hangs up
 //! leaves no request in flight.
 
-use super::reply::{problem, response};
+use super::response::response;
 use crate::clock::Clock;
 use crate::store::{ControlStore, Idempotency, IdempotencyKey, StoredReply};
 use axum::body::Body;
@@ -19,16 +19,16 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 /// The request header.
-pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(in crate::faces) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks an answer that was given before.
-pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(in crate::faces) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Longest key.
-pub(super) const MAX_KEY: usize = 255;
+pub(in crate::faces) const MAX_KEY: usize = 255;
 /// Longest answer that is kept.
 const MAX_KEPT: usize = 1 << 20;
 
 /// The key that a request carries.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+pub(in crate::faces) fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut values = headers.get_all(&KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let bytes = value.as_bytes();
@@ -44,7 +44,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
 }
 
 /// Hash of what makes a request the same one. Parts are kept apart by their lengths.
-pub(super) fn request_hash(method: &str, path: &str, query: &str, body: &[u8]) -> [u8; 32] {
+pub(in crate::faces) fn request_hash(method: &str, path: &str, query: &str, body: &[u8]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for part in [method.as_bytes(), path.as_bytes(), query.as_bytes(), body] {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -53,12 +53,13 @@ pub(super) fn request_hash(method: &str, path: &str, query: &str, body: &[u8]) -
     *hasher.finalize().as_bytes()
 }
 
-/// Runs `work` once for a key, or gives the answer that it got before. `work` is given the seed of the key.
-pub(super) async fn once<F>(
+/// Runs `work` once for a key, or gives the answer that it got before. `work` is given the seed of the key; `refuse` brings
+/// an error into the face's form.
+pub(in crate::faces) async fn once<F>(
     control: Arc<dyn ControlStore>,
     clock: &dyn Clock,
     key: IdempotencyKey,
-    instance: &'static str,
+    refuse: impl FnOnce(&Error) -> Response + Send + 'static,
     work: impl FnOnce(JobId) -> F,
 ) -> Result<Response, Error>
 where
@@ -81,7 +82,7 @@ where
         async move {
             let answer = work.await.unwrap_or_else(|_| {
                 tracing::error!("request panicked");
-                problem(&Error::new(Code::Internal, "The server failed; its log has the reason."), instance)
+                refuse(&Error::new(Code::Internal, "The server failed; its log has the reason."))
             });
             keep(&*control, &key, answer).await
         }

@@ -54,28 +54,28 @@ impl Default for BodyLimits {
 
 /// The memory that all bodies share, in KiB.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(in crate::faces) struct Memory {
     kibibytes: Arc<Semaphore>,
     limits: BodyLimits,
 }
 
 /// A body, and its share of the memory; keep it until the request is answered, because the input is as large.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
+pub(in crate::faces) struct Collected {
     /// The bytes, decompressed.
-    pub(super) bytes: Bytes,
+    pub(in crate::faces) bytes: Bytes,
     /// Its share of the memory, given back when this is dropped.
-    pub(super) share: Option<OwnedSemaphorePermit>,
+    pub(in crate::faces) share: Option<OwnedSemaphorePermit>,
 }
 
 impl Memory {
-    pub(super) fn new(limits: BodyLimits) -> Self {
+    pub(in crate::faces) fn new(limits: BodyLimits) -> Self {
         let kibibytes = limits.max_bytes_in_memory.max(limits.max_bytes).div_ceil(1024);
         Self { kibibytes: Arc::new(Semaphore::new(kibibytes.min(Semaphore::MAX_PERMITS))), limits }
     }
 
     /// Reads a body. What is left of it after an error is discarded in the background.
-    pub(super) async fn collect(&self, headers: &HeaderMap, mut body: Body) -> Result<Collected, Error> {
+    pub(in crate::faces) async fn collect(&self, headers: &HeaderMap, mut body: Body) -> Result<Collected, Error> {
         if body.is_end_stream() {
             return Ok(Collected::default());
         }
@@ -251,7 +251,7 @@ fn gzip_error(error: &std::io::Error, max: usize) -> Error {
 
 /// Reads on, in the background and within bounds, what the sender of a refused body still sends. Closing the connection
 /// instead would reset it, and many clients then never see the answer. One that waits for leave to send gets none.
-pub(super) fn discard(headers: &HeaderMap, mut body: Body) {
+pub(in crate::faces) fn discard(headers: &HeaderMap, mut body: Body) {
     if body.is_end_stream() || headers.contains_key(header::EXPECT) {
         return;
     }

@@ -21,18 +21,22 @@ const MAX_IGNORED: usize = 50;
 
 /// An input, and the names of what it ignored.
 #[derive(Debug)]
-pub(super) struct Decoded<T> {
+pub(in crate::faces) struct Decoded<T> {
     /// The input; not yet validated.
-    pub(super) input: T,
+    pub(in crate::faces) input: T,
     /// Unknown parameters and members, each once.
-    pub(super) ignored: Vec<String>,
+    pub(in crate::faces) ignored: Vec<String>,
 }
 
 /// Decodes a request. `body` is `None` where the operation takes none.
 ///
 /// The road without errors is walked once, without book-keeping; only a request that fails is read again to find the
 /// place.
-pub(super) fn decode<T: Input>(shape: &Shape, params: &Params, body: Option<&[u8]>) -> Result<Decoded<T>, Error> {
+pub(in crate::faces) fn decode<T: Input>(
+    shape: &Shape,
+    params: &Params,
+    body: Option<&[u8]>,
+) -> Result<Decoded<T>, Error> {
     let body = body.map(text).transpose()?;
     let ignored = RefCell::new(params.ignored.clone());
     let request = Request { shape, params, ignored: &ignored };

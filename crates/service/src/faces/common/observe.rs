@@ -10,12 +10,12 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument, Span};
 
 /// The id of a request, taken or made, on every answer.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(in crate::faces) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken from a client.
-pub(super) const MAX_REQUEST_ID: usize = 128;
+pub(in crate::faces) const MAX_REQUEST_ID: usize = 128;
 
 /// Wraps all of the face. `slow` is the duration from which on a request is logged as slow.
-pub(super) async fn observe(State(slow): State<Duration>, request: Request, next: Next) -> Response {
+pub(in crate::faces) async fn observe(State(slow): State<Duration>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers().get(&REQUEST_ID));
     // At the level of errors, so that the id stands in their lines whatever the filter lets through.
@@ -41,12 +41,12 @@ pub(super) async fn observe(State(slow): State<Duration>, request: Request, next
 }
 
 /// Notes in the span which row of the table answers.
-pub(super) fn note_path(template: &'static str) {
+pub(in crate::faces) fn note_path(template: &'static str) {
     Span::current().record("path", template);
 }
 
 /// Notes in the span who calls.
-pub(super) fn note_organization(organization: &str) {
+pub(in crate::faces) fn note_organization(organization: &str) {
     Span::current().record("organization", display(organization));
 }
 

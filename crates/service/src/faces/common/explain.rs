@@ -8,7 +8,7 @@ use serde_path_to_error::{Path, Segment};
 const MAX_DETAIL_CHARS: usize = 400;
 
 /// The error for a request that could not be read at `path`.
-pub(super) fn explain(path: &Path, error: &serde_json::Error) -> Error {
+pub(in crate::faces) fn explain(path: &Path, error: &serde_json::Error) -> Error {
     let reason = reason(error);
     let mut pointer = pointer(path);
     if !error.is_data() {

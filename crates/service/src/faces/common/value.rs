@@ -7,11 +7,11 @@ use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, SeqAccess
 use serde_json::Error;
 
 /// What is said of a parameter that takes one value and was given more.
-pub(super) const TWICE: &str = "must not be given more than once";
+pub(in crate::faces) const TWICE: &str = "must not be given more than once";
 
 /// A parameter, or one item of an array.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Value<'a> {
+pub(in crate::faces) enum Value<'a> {
     /// All occurrences of a parameter.
     Param(&'a Param),
     /// One item.

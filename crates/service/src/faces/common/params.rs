@@ -13,7 +13,7 @@ const MAX_NAMES: usize = 100;
 
 /// Where an operation expects its parameters.
 #[derive(Clone, Debug)]
-pub(super) struct Shape {
+pub(in crate::faces) struct Shape {
     /// The names of the path's parameters with their place, counted in segments from the end.
     path: Vec<(&'static str, usize)>,
     /// The names that a query may give; `None` for all but the path's.
@@ -23,7 +23,7 @@ pub(super) struct Shape {
 
 impl Shape {
     /// The shape of one row of the table.
-    pub(super) fn of<O: Operation>() -> Self {
+    pub(in crate::faces) fn of<O: Operation>() -> Self {
         let name = |part: &'static str| part.strip_prefix('{')?.strip_suffix('}');
         let path = O::PATH.rsplit('/').enumerate().filter_map(|(place, part)| Some((name(part)?, place))).collect();
         let query = matches!(O::METHOD, Method::Post | Method::Put).then_some(O::QUERY);
@@ -31,12 +31,12 @@ impl Shape {
     }
 
     /// Whether a body is read.
-    pub(super) fn has_body(&self) -> bool {
+    pub(in crate::faces) fn has_body(&self) -> bool {
         self.query.is_some()
     }
 
     /// Whether `name` is taken from path or query, so that a member of the body can't give it.
-    pub(super) fn is_parameter(&self, name: &str) -> bool {
+    pub(in crate::faces) fn is_parameter(&self, name: &str) -> bool {
         self.in_path(name) || self.query.is_some_and(|query| query.contains(&name))
     }
 
@@ -47,20 +47,20 @@ impl Shape {
 
 /// A parameter with all its occurrences, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Param {
+pub(in crate::faces) struct Param {
     /// Its name.
-    pub(super) name: Cow<'static, str>,
+    pub(in crate::faces) name: Cow<'static, str>,
     /// Its values, in order; never empty.
-    pub(super) values: Vec<String>,
+    pub(in crate::faces) values: Vec<String>,
     /// Whether occurrences are matched as they are, because they may hold commas.
-    pub(super) literal: bool,
+    pub(in crate::faces) literal: bool,
 }
 
 impl Param {
     /// The items of an array: each occurrence split at commas, empty parts dropped.
     ///
     /// A literal parameter is not split; only one that occurs once and holds a comma counts whole and split.
-    pub(super) fn items(&self) -> Vec<&str> {
+    pub(in crate::faces) fn items(&self) -> Vec<&str> {
         let mut items: Vec<&str> = Vec::with_capacity(self.values.len());
         if self.literal {
             items.extend(self.values.iter().map(String::as_str).filter(|value| !value.is_empty()));
@@ -74,16 +74,16 @@ impl Param {
 
 /// The parameters of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Params {
+pub(in crate::faces) struct Params {
     /// Those that the input may take, the path's first.
-    pub(super) list: Vec<Param>,
+    pub(in crate::faces) list: Vec<Param>,
     /// Names that no parameter has, or that only the path may give.
-    pub(super) ignored: Vec<String>,
+    pub(in crate::faces) ignored: Vec<String>,
 }
 
 impl Params {
     /// Reads path and query of a request whose path matches the shape's template.
-    pub(super) fn read(shape: &Shape, path: &str, query: Option<&str>) -> Result<Self, Error> {
+    pub(in crate::faces) fn read(shape: &Shape, path: &str, query: Option<&str>) -> Result<Self, Error> {
         let mut params = Self::default();
         for (name, place) in shape.path.iter().rev() {
             let value = decode(path.rsplit('/').nth(*place).unwrap_or_default(), name)?.into_owned();
