@@ -1,0 +1,117 @@
+//! The parts that a job's specification is made of.
+
+use super::{JobId, MAX_TEXT_CHARS};
+use crate::lenient;
+use crate::validate::Problems;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A name and a value: an environment variable or a label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NameValue {
+    /// The name; no control characters and no `=`.
+    #[schema(min_length = 1, max_length = 255, pattern = r"^[^\u0000-\u001F\u007F-\u009F=]*$", example = "LOG_LEVEL")]
+    pub name: String,
+    /// The value; no character NUL.
+    #[serde(default, deserialize_with = "lenient::null_default")]
+    #[schema(max_length = 65535, pattern = r"^[^\u0000]*$", example = "info")]
+    pub value: String,
+}
+
+impl NameValue {
+    pub(super) fn validate(&self, problems: &mut Problems, pointer: &str) {
+        let name = format!("{pointer}/name");
+        problems.id(&name, Some(&self.name));
+        if self.name.contains('=') {
+            problems.add(name, "invalid_characters", "must not hold =");
+        }
+        let value = format!("{pointer}/value");
+        problems.text(&value, Some(&self.value), 0, MAX_TEXT_CHARS);
+        no_nul(problems, value, &self.value);
+    }
+}
+
+/// When a dependency is fulfilled (D).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DependencyCondition {
+    /// The other job has FINISHED.
+    #[default]
+    Finished,
+    /// The other job has ended in any way.
+    Terminated,
+    /// The other job has FAILED or DIED.
+    FailedOrDied,
+}
+
+/// Another job that this one waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobDependency {
+    /// The job to wait for.
+    pub job_id: JobId,
+    /// What must have become of it.
+    #[serde(default, deserialize_with = "lenient::null_default")]
+    pub condition: DependencyCondition,
+}
+
+/// What runs a job (D).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutorKind {
+    /// Processes on the server's host.
+    Process,
+    /// Containers of a Docker engine.
+    Docker,
+    /// Jobs of a Kubernetes cluster.
+    Kubernetes,
+    /// Pull workers.
+    Worker,
+}
+
+/// Features of Start Job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StartJobFeature {
+    /// Does not create the result storage at the start.
+    SkipResultsInitialization,
+}
+
+/// When and how often a failed attempt is repeated (D).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// All attempts together, the first one included.
+    #[serde(default, deserialize_with = "lenient::number")]
+    #[schema(minimum = 1, maximum = 20)]
+    pub max_attempts: Option<i32>,
+    /// Delay before the second attempt; doubles from one to the next.
+    #[serde(default, deserialize_with = "lenient::number")]
+    #[schema(minimum = 0, maximum = 86400)]
+    pub backoff_seconds: Option<i32>,
+    /// Longest delay.
+    #[serde(default, deserialize_with = "lenient::number")]
+    #[schema(minimum = 0, maximum = 86400)]
+    pub max_backoff_seconds: Option<i32>,
+    /// The ends that grant another attempt.
+    #[serde(default, deserialize_with = "lenient::null_default")]
+    #[schema(max_items = 2)]
+    pub on: Vec<RetryOn>,
+}
+
+/// An end that can grant another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RetryOn {
+    /// The job failed.
+    Failed,
+    /// The job died.
+    Died,
+}
+
+/// Checks that a text can be given to a process.
+pub(super) fn no_nul(problems: &mut Problems, pointer: String, value: &str) {
+    if value.contains('\0') {
+        problems.add(pointer, "invalid_characters", "must not hold the character NUL");
+    }
+}
