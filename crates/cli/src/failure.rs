@@ -1,6 +1,6 @@
 //! How a command ends when it can't do what it was asked: one sentence for people, and the exit code.
 
-use crate::client::ClientError;
+use docket_client::ClientError;
 use std::fmt;
 
 /// A command failed.

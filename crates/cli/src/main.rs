@@ -1,7 +1,6 @@
 //! `docket`: the server, its tools, and its client commands.
 
 mod bench;
-mod client;
 mod demo;
 mod failure;
 mod keys;

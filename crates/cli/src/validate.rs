@@ -7,11 +7,11 @@
 mod batch;
 mod progress;
 
-use crate::client::{Client, ClientError, Request, RetryPolicy};
 use crate::failure::Failure;
 use crate::output::{self, say};
 use crate::partners::{PartnerReader, Summary};
 use batch::{Batch, Batches};
+use docket_client::{Client, ClientError, Request, RetryPolicy};
 use docket_contract::JobId;
 use docket_contract::operations::{
     InsertJobResults, InsertJobResultsInput, InsertSummary, ResultItems, UpdateResultData, UpdateResultDataInput,

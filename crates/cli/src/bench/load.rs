@@ -4,8 +4,8 @@
 use super::latency::Latencies;
 use super::process;
 use super::report::Figure;
-use crate::client::{Connection, Request, RetryPolicy, Scan};
 use crate::failure::Failure;
+use docket_client::{Connection, Request, RetryPolicy, Scan};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -189,7 +189,7 @@ pub async fn timed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::{answer, scripted};
+    use docket_client::testing::{answer, scripted};
 
     struct Reader {
         connection: Connection,

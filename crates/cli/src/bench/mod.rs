@@ -12,9 +12,9 @@ mod records;
 mod report;
 mod results;
 
-use crate::client::{Client, ClientError, Connection};
 use crate::failure::Failure;
 use crate::output::{say, tell};
+use docket_client::{Client, ClientError, Connection};
 use report::{Environment, Figure, Report};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,10 +7,10 @@ mod server;
 mod show;
 mod watch;
 
-use crate::client::{Client, ClientError};
 use crate::failure::Failure;
 use crate::output::{self, say};
 use crate::validate::Outcome;
+use docket_client::{Client, ClientError};
 use docket_contract::job::JobSpec;
 use docket_contract::operations::{CancelJob, CancelJobInput, ReadJobStatistics, ReadJobStatisticsInput, StartJob};
 use docket_contract::{Job, Status};

@@ -1,10 +1,10 @@
 //! Paging through all results, and counting them again.
 
-use crate::client::{Client, ClientError, Pages};
 use crate::failure::Failure;
 use crate::partners::Summary;
+use docket_client::{Client, ClientError};
 use docket_contract::JobId;
-use docket_contract::operations::ListJobRunResultsInput;
+use docket_contract::operations::{ListJobRunResults, ListJobRunResultsInput};
 use docket_contract::result::{MAX_PAGE, ResultStatus};
 use serde::Deserialize;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ struct ResultView {
 
 /// Reads all results of a job.
 pub async fn all(client: &Client, job: JobId, storage: &str) -> Result<ReadBack, Failure> {
-    let mut pages = Pages::new(client, first_page(job, storage));
+    let mut pages = client.pages::<ListJobRunResults>(&first_page(job, storage))?;
     let mut found = ReadBack::default();
     loop {
         let started = Instant::now();

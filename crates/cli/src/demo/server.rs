@@ -1,7 +1,7 @@
 //! The server of the demonstration: the same program, in a process of its own.
 
-use crate::client::{Client, Request};
 use crate::failure::Failure;
+use docket_client::{Client, Request};
 use docket_contract::JobId;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;

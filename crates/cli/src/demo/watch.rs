@@ -1,6 +1,6 @@
 //! Watching the job until it ends.
 
-use crate::client::{Client, ClientError};
+use docket_client::{Client, ClientError};
 use docket_contract::operations::{JobInput, ReadJob, ReadJobLog, ReadJobLogInput};
 use docket_contract::{Job, JobId};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -1,8 +1,8 @@
 //! The job's reports on itself: progress and message, at most once a second.
 
-use crate::client::{Client, ClientError, RetryPolicy};
 use crate::failure::Failure;
 use crate::output::{self, say};
+use docket_client::{Client, ClientError, RetryPolicy};
 use docket_contract::JobId;
 use docket_contract::operations::{UpdateJob, UpdateJobInput};
 use std::time::{Duration, Instant};

@@ -91,6 +91,14 @@ impl<T, B> From<T> for Reply<T, B> {
     }
 }
 
+/// How a client walks the pages of an operation: `nextStartAfter` of an answer is the `startAfter` of the next request,
+/// and absent on the last page. The items stand in `values`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paging {
+    /// The item of `featuresOn` without which there is no `nextStartAfter`.
+    pub feature: Option<&'static str>,
+}
+
 /// One row of the table.
 pub trait Operation: Send + Sync + 'static {
     /// `operationId`, SOAP element and client method.
@@ -117,6 +125,11 @@ pub trait Operation: Send + Sync + 'static {
     const MEDIA_TYPE: &'static str = "application/json";
     /// Whether the vendor's page calls it deprecated.
     const DEPRECATED: bool = false;
+    /// Whether carrying it out twice has the effect of once, so that a client may send it again when it can't know
+    /// whether the first one was carried out. A DELETE is none: the second answer would deny what the first one did.
+    const REPEATABLE: bool = matches!(Self::METHOD, Method::Get | Method::Put);
+    /// How its pages are walked, if it answers page by page.
+    const PAGING: Option<Paging> = None;
     /// The codes that it can answer with, besides those that any operation can.
     const ERRORS: &'static [Code];
 
@@ -243,7 +256,9 @@ fn example_job() -> Job {
 mod tests {
     use super::*;
     use crate::validate::Problems;
+    use serde_json::{Value, json};
     use std::collections::BTreeSet;
+    use utoipa::PartialSchema;
 
     /// Walks the table: what must hold for every row, whatever is added.
     #[derive(Default)]
@@ -276,6 +291,17 @@ mod tests {
             assert_eq!(serde_json::to_value(&again).expect("JSON"), json, "{}", O::NAME);
             for part in O::PATH.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
                 assert!(json.get(part).is_some(), "{}: no input field {part}", O::NAME);
+            }
+
+            let has = |schema: &Value, name: &str| schema.pointer(&format!("/properties/{name}")).is_some();
+            let takes = serde_json::to_value(O::Input::schema()).expect("a schema is JSON");
+            let gives = serde_json::to_value(O::Output::schema()).expect("a schema is JSON");
+            let paged = has(&takes, "startAfter") && has(&gives, "nextStartAfter") && has(&gives, "values");
+            assert_eq!(O::PAGING.is_some(), paged, "{}", O::NAME);
+            if let Some(feature) = O::PAGING.and_then(|paging| paging.feature) {
+                let mut input = json.clone();
+                input["featuresOn"] = json!([feature]);
+                assert!(serde_json::from_value::<O::Input>(input).is_ok(), "{}: no feature {feature}", O::NAME);
             }
 
             let text = serde_json::to_string(&output).expect("an example is JSON");

@@ -1,6 +1,6 @@
 //! The operations on job results (api.md section 3).
 
-use super::{Input, Method, Operation, Resource, example_job_id, example_storage, run};
+use super::{Input, Method, Operation, Paging, Resource, example_job_id, example_storage, run};
 use crate::caller::Role;
 use crate::error::Code;
 use crate::job::JobId;
@@ -148,6 +148,7 @@ impl Operation for ListJobRunResults {
     const LITERAL: &'static [&'static str] = &["externalId"];
     const ROLE: Role = Role::Reader;
     const OPEN_TO_JOBS: bool = true;
+    const PAGING: Option<Paging> = Some(Paging { feature: Some("USE_NEXT_START_AFTER") });
     const ERRORS: &'static [Code] = &[Code::NotFound, Code::InvalidPageToken, Code::StorageDamaged];
     type Input = ListJobRunResultsInput;
     type Output = JobResultsPage;
@@ -301,6 +302,7 @@ impl Operation for InsertJobResults {
     const QUERY: &'static [&'static str] = &["storageId"];
     const ROLE: Role = Role::Worker;
     const OPEN_TO_JOBS: bool = true;
+    const REPEATABLE: bool = true;
     const DEPRECATED: bool = true;
     const ERRORS: &'static [Code] = &[
         Code::NotFound,

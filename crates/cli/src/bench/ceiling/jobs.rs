@@ -3,9 +3,9 @@
 use super::memory_server::MemoryServer;
 use super::open;
 use crate::bench::load::{self, Measured, Meter, Tally, Worker};
-use crate::client::{Connection, Request};
 use crate::failure::Failure;
 use bytes::Bytes;
+use docket_client::{Connection, Request};
 use docket_contract::job::JobSpec;
 use docket_contract::{JobId, Status};
 use docket_service::clock::{Clock, SystemClock};

@@ -2,8 +2,8 @@
 
 use super::{Run, stored};
 use crate::bench::load::{self, Tally, Worker};
-use crate::client::{Connection, Request};
 use crate::failure::Failure;
+use docket_client::{Connection, Request};
 use docket_contract::Status;
 use docket_contract::operations::{ListJobs, ListJobsFeature, ListJobsInput, MAX_JOBS_PAGE};
 

@@ -6,9 +6,9 @@ mod start;
 
 use super::report::Figure;
 use super::{Common, Progress, chosen};
-use crate::client::{Client, Connection, Request};
 use crate::failure::Failure;
 use crate::output;
+use docket_client::{Client, Connection, Request};
 use docket_contract::job::{JobSpec, NameValue, StartJobFeature};
 use docket_contract::operations::{JobInput, ReadJob, StartJob};
 use serde_json::json;

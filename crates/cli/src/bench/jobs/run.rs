@@ -3,9 +3,9 @@
 use super::start::Starter;
 use super::{Run, start_request, true_job};
 use crate::bench::load::{self, Meter, Tally};
-use crate::client::{Client, Request};
 use crate::failure::Failure;
 use crate::output;
+use docket_client::{Client, Request};
 use docket_contract::operations::{JobInput, ListJobs, ListJobsFeature, ListJobsInput, ReadJob};
 use docket_contract::{Job, Status};
 use std::io::Write;

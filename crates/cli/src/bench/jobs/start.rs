@@ -3,9 +3,9 @@
 use super::{Run, start_request, stored_job};
 use crate::bench::ceiling;
 use crate::bench::load::{self, Measured, Tally, Worker};
-use crate::client::{Connection, Request};
 use crate::failure::Failure;
 use crate::output;
+use docket_client::{Connection, Request};
 use docket_contract::job::JobSpec;
 use std::ops::Range;
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 use super::{Run, SOME_DATA_SOURCE};
 use crate::bench::load::{self, Measured, Tally, Worker};
 use crate::bench::records::{self, business_partner_id, external_id};
-use crate::client::{Connection, Request};
 use crate::failure::Failure;
 use crate::output;
+use docket_client::{Connection, Request};
 use docket_contract::operations::ListJobRunResultsInput;
 use docket_contract::result::{MAX_FILTER_IDS, ResultStatus};
 

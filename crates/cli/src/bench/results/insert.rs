@@ -3,9 +3,9 @@
 use super::Run;
 use crate::bench::load::{self, Measured, Tally, Worker};
 use crate::bench::records::{Order, Permutation, Records};
-use crate::client::{Connection, Request};
 use crate::failure::Failure;
 use crate::output;
+use docket_client::{Connection, Request};
 use docket_contract::operations::InsertSummary;
 use std::ops::Range;
 use std::sync::Arc;

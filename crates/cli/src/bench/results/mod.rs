@@ -8,9 +8,9 @@ mod pages;
 use super::records::{self, DATA_SOURCES, Order, Permutation, Records};
 use super::report::Figure;
 use super::{Common, Progress, ceiling, chosen};
-use crate::client::{Client, Connection, Request};
 use crate::failure::Failure;
 use crate::output::{self, tell};
+use docket_client::{Client, Connection, Request};
 use docket_contract::JobId;
 use docket_contract::job::JobSpec;
 use docket_contract::operations::{

@@ -3,9 +3,9 @@
 use super::Run;
 use crate::bench::ceiling;
 use crate::bench::load::{self, Measured, Tally, Worker};
-use crate::client::{Connection, Request, encode};
 use crate::failure::Failure;
 use crate::output;
+use docket_client::{Connection, Request, encode};
 use std::sync::Arc;
 
 /// Pages at either end that are compared.

@@ -52,6 +52,7 @@ impl Operation for CancelJob {
     const METHOD: Method = Method::Post;
     const PATH: &'static str = "/jobs/{jobId}/cancel";
     const ROLE: Role = Role::Operator;
+    const REPEATABLE: bool = true;
     const ERRORS: &'static [Code] = &[Code::NotFound, Code::StorageFull];
     type Input = CancelJobInput;
     type Output = Job;

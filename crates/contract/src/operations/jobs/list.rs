@@ -1,6 +1,6 @@
 //! Listing jobs.
 
-use super::super::{Input, Method, Operation, Resource, example_job, run};
+use super::super::{Input, Method, Operation, Paging, Resource, example_job, run};
 use super::MAX_JOBS_PAGE;
 use crate::caller::Role;
 use crate::error::Code;
@@ -137,6 +137,7 @@ impl Operation for ListJobs {
     const METHOD: Method = Method::Get;
     const PATH: &'static str = "/jobs";
     const ROLE: Role = Role::Reader;
+    const PAGING: Option<Paging> = Some(Paging { feature: None });
     const ERRORS: &'static [Code] = &[Code::InvalidPageToken];
     type Input = ListJobsInput;
     type Output = JobsPage;

@@ -27,8 +27,8 @@ pub enum ClientError {
         detail: String,
         /// The fields at fault.
         errors: Vec<FieldError>,
-        /// The server's wish, in seconds.
-        retry_after: Option<u64>,
+        /// How long the server wishes the client to wait, by its `Retry-After`.
+        retry_after: Option<Duration>,
     },
     /// The answer is not what the operation promises.
     #[error("the answer can't be read: {0}")]
@@ -47,7 +47,7 @@ struct Problem {
 
 impl ClientError {
     /// From an answer without success.
-    pub(super) fn problem(status: u16, retry_after: Option<u64>, body: &[u8]) -> Self {
+    pub(super) fn problem(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
         match serde_json::from_slice::<Problem>(body) {
             Ok(Problem { code, detail, errors }) => Self::Problem { status, code, detail, errors, retry_after },
             Err(_) => {
@@ -68,14 +68,16 @@ impl ClientError {
 
     /// Whether the request may be sent again, and then what the server wishes: the outer `None` says no.
     ///
-    /// A request that is not `repeatable` is sent again only when it was surely not carried out.
+    /// A request that is not `repeatable` is sent again only when it was surely not carried out: not after an answer
+    /// (502, 504) in which a gateway says that it lost sight of it.
     pub fn may_repeat(&self, repeatable: bool) -> Option<Option<Duration>> {
         match self {
             Self::Connect(..) => Some(None),
             Self::Transport(_) => repeatable.then_some(None),
             Self::Problem { status, code, retry_after, .. } => {
-                let transient = matches!(status, 429 | 503 | 507) || code == "idempotency_in_flight";
-                transient.then_some(retry_after.map(Duration::from_secs))
+                let refused = matches!(status, 408 | 429 | 503 | 507) || code == "idempotency_in_flight";
+                let lost = matches!(status, 502 | 504);
+                (refused || lost && repeatable).then_some(*retry_after)
             }
             Self::Url(_) | Self::Decode(_) => None,
         }

@@ -1,14 +1,14 @@
+use super::testing::{answer, scripted};
 use super::*;
-use bytes::BytesMut;
+use docket_contract::Job;
 use docket_contract::job::JobSpec;
 use docket_contract::operations::{
-    DeleteJobResults, DeleteJobResultsInput, ListJobRunResults, ListJobRunResultsInput, ResultsFeature, StartJob,
+    CancelJob, DeleteJob, DeleteJobResults, DeleteJobResultsInput, InsertJobResults, ListJobRunResults,
+    ListJobRunResultsInput, ListJobTypes, ListJobs, ListJobsInput, NoInput, ReadJobLog, ResultsFeature, StartJob,
     Visitor, walk,
 };
-use docket_contract::operations::{ListJobTypes, NoInput};
+use futures_util::TryStreamExt;
 use http::Method;
-use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// Walks the table: every operation's example can be sent.
@@ -31,7 +31,7 @@ impl Visitor for Sendable {
         let fields = serde_json::to_value(&input).expect("JSON");
         let has_body = matches!(request.method, Method::POST | Method::PUT);
         assert_eq!(request.body.is_some(), has_body, "{}", O::NAME);
-        let body: serde_json::Value =
+        let body: Value =
             request.body.as_ref().map_or(serde_json::json!({}), |body| serde_json::from_slice(body).expect("JSON"));
         for (name, value) in fields.as_object().expect("an object") {
             let in_path = O::PATH.contains(&format!("{{{name}}}"));
@@ -95,47 +95,6 @@ fn urls_are_checked() {
     assert!(Client::new("http://localhost", Some("a\nb")).is_err());
 }
 
-/// A server that gives scripted answers, one a request, and keeps what it was sent. An empty answer breaks the connection.
-pub(crate) async fn scripted(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let requests = Arc::new(Mutex::new(Vec::new()));
-    let seen = requests.clone();
-    tokio::spawn(async move {
-        let mut answers = answers.into_iter();
-        while let Ok((mut socket, _)) = listener.accept().await {
-            while let Some(request) = read_request(&mut socket).await {
-                seen.lock().expect("no panic").push(request);
-                let answer = answers.next().unwrap_or_default();
-                if answer.is_empty() || socket.write_all(answer.as_bytes()).await.is_err() {
-                    break;
-                }
-            }
-        }
-    });
-    (url, requests)
-}
-
-async fn read_request(socket: &mut tokio::net::TcpStream) -> Option<String> {
-    let mut bytes = BytesMut::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).to_lowercase();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
-            if body.len() >= length.unwrap_or(0) {
-                return Some(text);
-            }
-        }
-        if socket.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
-
-pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
-}
-
 fn job() -> String {
     serde_json::to_string(&StartJob::example().1).expect("JSON")
 }
@@ -168,13 +127,13 @@ async fn a_start_is_repeated_under_one_key() {
 async fn reads_carry_no_key_and_problems_are_told() {
     let problem = r#"{"type":"/docs/errors/brand_new","title":"t","status":400,"detail":"limit must be from 1","instance":"/",
         "code":"brand_new","errors":[{"pointer":"/limit","code":"out_of_range","detail":"limit must be from 1"}]}"#;
-    let (url, requests) = scripted(vec![answer("400 Bad", "", problem), answer("502 Bad", "", "<html>")]).await;
+    let (url, requests) = scripted(vec![answer("400 Bad", "", problem), answer("500 Bad", "", "<html>")]).await;
     let client = Client::new(&url, None).expect("a client");
     let error = client.call::<ListJobTypes>(&NoInput {}).await.expect_err("a problem");
     assert_eq!(error.code(), Some("brand_new"));
     assert_eq!(error.to_string(), "limit must be from 1 (HTTP 400, brand_new)");
     let error = client.call::<ListJobTypes>(&NoInput {}).await.expect_err("no problem document");
-    assert_eq!(error.to_string(), "<html> (HTTP 502, unknown)");
+    assert_eq!(error.to_string(), "<html> (HTTP 500, unknown)");
     let requests = requests.lock().expect("no panic");
     assert_eq!(requests.len(), 2, "neither is repeated");
     assert_eq!(key_of(&requests[0]), None);
@@ -200,19 +159,88 @@ async fn patience_ends() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_is_repeated_only_where_twice_is_once() {
+    assert!([ListJobs::REPEATABLE, CancelJob::REPEATABLE, InsertJobResults::REPEATABLE].iter().all(|yes| *yes));
+    assert!(![StartJob::REPEATABLE, DeleteJob::REPEATABLE].contains(&true));
+
+    let (url, requests) = scripted(vec![String::new(), answer("504 Late", "", ""), answer("200 OK", "", &job())]).await;
+    let client = Client::new(&url, None).expect("a client");
+    client.call::<CancelJob>(&CancelJob::example().0).await.expect("canceled at last");
+    assert_eq!(requests.lock().expect("no panic").len(), 3);
+    assert_eq!(key_of(&requests.lock().expect("no panic")[0]), None, "it needs no key");
+
+    let (url, requests) = scripted(vec![String::new(); 3]).await;
+    let client = Client::new(&url, None).expect("a client");
+    let error = client.call::<DeleteJob>(&DeleteJob::example().0).await.expect_err("lost");
+    assert!(matches!(error, ClientError::Transport(_)), "{error}");
+    assert_eq!(requests.lock().expect("no panic").len(), 1);
+}
+
+#[tokio::test]
+async fn a_date_to_come_back_at_is_kept() {
+    let headers = "date: Mon, 23 Nov 2026 20:00:00 GMT\r\nretry-after: Mon, 23 Nov 2026 20:01:00 GMT\r\n";
+    let (url, _) = scripted(vec![answer("503 Busy", headers, r#"{"code":"overloaded","detail":"busy"}"#)]).await;
+    let client = Client::new(&url, None).expect("a client");
+    match client.call::<ListJobTypes>(&NoInput {}).await.expect_err("it is beyond the budget") {
+        ClientError::Problem { retry_after, .. } => assert_eq!(retry_after, Some(Duration::from_secs(60))),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
 async fn pages_follow_their_tokens() {
     let page = |next: &str| answer("200 OK", "", &format!(r#"{{"limit":1,"total":2,"values":[]{next}}}"#));
     let (url, requests) = scripted(vec![page(r#","nextStartAfter":"to-2""#), page("")]).await;
     let client = Client::new(&url, None).expect("a client");
     let (input, _) = ListJobRunResults::example();
-    let mut pages = Pages::new(&client, input);
+    let mut pages = client.pages::<ListJobRunResults>(&input).expect("pages");
     let mut bodies = Vec::new();
     while let Some(page) = pages.next().await.expect("a page") {
-        bodies.push(page.decode::<serde_json::Value>().expect("JSON"));
+        bodies.push(page.output().expect("a page of results"));
     }
     assert_eq!(bodies.len(), 2);
     let requests = requests.lock().expect("no panic");
     assert!(requests[0].contains("featureson=use_next_start_after") && requests[1].contains("startafter=to-2"));
+}
+
+#[tokio::test]
+async fn the_items_of_all_pages_are_one_stream() {
+    let page = |next: &str| {
+        let next = if next.is_empty() { String::new() } else { format!(r#""nextStartAfter":"{next}","#) };
+        answer("200 OK", "", &format!(r#"{{{next}"limit":2,"values":[{},{}]}}"#, job(), job()))
+    };
+    let (url, requests) = scripted(vec![page("two"), String::new(), page("three"), page("")]).await;
+    let client = Client::new(&url, None).expect("a client");
+    let jobs = client.pages::<ListJobs>(&ListJobsInput::default()).expect("pages").items::<Job>();
+    let jobs: Vec<Job> = jobs.try_collect().await.expect("all pages");
+    assert_eq!(jobs.len(), 6);
+    assert_eq!(requests.lock().expect("no panic").len(), 4, "the page that was lost is asked for again");
+
+    let (url, _) = scripted(vec![page("same"), page("same")]).await;
+    let client = Client::new(&url, None).expect("a client");
+    let pages = client.pages::<ListJobs>(&ListJobsInput::default()).expect("pages");
+    let error = pages.items::<Job>().try_collect::<Vec<_>>().await.expect_err("it would never end");
+    assert!(matches!(error, ClientError::Decode(_)), "{error}");
+    assert!(client.pages_of::<StartJob>(Map::new()).is_err(), "a start has no pages");
+}
+
+#[tokio::test]
+async fn a_long_answer_streams() {
+    let text = "a line of a log\n".repeat(100_000);
+    let (url, _) = scripted(vec![
+        answer("503 Busy", "retry-after: 0\r\n", r#"{"code":"overloaded","detail":"busy"}"#),
+        answer("200 OK", "content-type: text/plain; charset=utf-8\r\n", &text),
+        answer("404 No", "", r#"{"code":"not_found","detail":"no"}"#),
+    ])
+    .await;
+    let client = Client::new(&url, None).expect("a client");
+    let (input, _) = ReadJobLog::example();
+    let answer = client.open::<ReadJobLog>(&input).await.expect("a log");
+    assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+    let parts: Vec<Bytes> = answer.into_stream().try_collect().await.expect("the whole log");
+    assert!(parts.len() > 1);
+    assert_eq!(parts.concat(), text.as_bytes());
+    assert_eq!(client.open::<ReadJobLog>(&input).await.expect_err("no job").code(), Some("not_found"));
 }
 
 #[tokio::test]

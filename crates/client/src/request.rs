@@ -11,9 +11,6 @@ use serde_json::{Map, Value};
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// POST operations that have the same effect when they are carried out twice, so that they need no idempotency key.
-const REPEATABLE_POSTS: [&str; 2] = ["insertJobResults", "cancelJob"];
-
 /// Where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
@@ -75,16 +72,21 @@ impl Request {
         Self { method: Method::GET, target, body: None, repeatable: true }
     }
 
-    /// The request of an operation: the fields of the input that the path template names stand in the path; all others
-    /// of a GET or DELETE, and those in `O::QUERY` otherwise, in the query; the rest in the body.
+    /// The request of an operation.
     ///
     /// # Errors
     /// [`ClientError::Url`] when the input is no flat object or lacks a field of the path.
     pub fn of<O: Operation>(input: &O::Input) -> Result<Self, ClientError> {
-        let wrong = |why: String| ClientError::Url(format!("{}: {why}", O::NAME));
-        let value = serde_json::to_value(input).map_err(|error| wrong(error.to_string()))?;
-        let Value::Object(mut fields) = value else { return Err(wrong("the input is no object".to_owned())) };
+        Self::from_fields::<O>(fields::<O>(input)?)
+    }
 
+    /// The request of an operation from the fields of its input: those that the path template names stand in the path;
+    /// all others of a GET or DELETE, and those in `O::QUERY` otherwise, in the query; the rest in the body.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`] when a field of the path is missing.
+    pub fn from_fields<O: Operation>(mut fields: Map<String, Value>) -> Result<Self, ClientError> {
+        let wrong = |why: String| ClientError::Url(format!("{}: {why}", O::NAME));
         let mut target = String::new();
         for segment in O::PATH.split('/').skip(1) {
             target.push('/');
@@ -118,8 +120,7 @@ impl Request {
             }
         }
         let body = has_body.then(|| Bytes::from(Value::Object(fields).to_string()));
-        let repeatable = matches!(method, Method::GET | Method::PUT) || REPEATABLE_POSTS.contains(&O::NAME);
-        Ok(Self { method, target, body, repeatable })
+        Ok(Self { method, target, body, repeatable: O::REPEATABLE })
     }
 
     /// The same request with a body that was made before.
@@ -131,6 +132,11 @@ impl Request {
     /// Whether an idempotency key makes it repeatable.
     pub fn needs_key(&self) -> bool {
         self.method == Method::POST && !self.repeatable
+    }
+
+    /// A fresh idempotency key, where one is needed: the same at each repetition, so that a job is started only once.
+    pub(super) fn new_key(&self) -> Option<String> {
+        self.needs_key().then(|| uuid::Uuid::now_v7().to_string())
     }
 
     /// The HTTP message. `absolute` puts the whole URL into the request line's place, as a pool needs it.
@@ -160,6 +166,15 @@ impl Request {
             headers.insert("x-api-key", key.clone());
         }
         Ok(message)
+    }
+}
+
+/// The fields of an input, as they stand in a request.
+pub(super) fn fields<O: Operation>(input: &O::Input) -> Result<Map<String, Value>, ClientError> {
+    match serde_json::to_value(input) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(ClientError::Url(format!("{}: the input is no object", O::NAME))),
+        Err(error) => Err(ClientError::Url(format!("{}: {error}", O::NAME))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! When a request is repeated: bounded in number and in time, and as the server wishes.
 
-use std::time::Duration;
+use http::{HeaderMap, header};
+use std::time::{Duration, SystemTime};
 
 /// How often and how long a request is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +44,45 @@ impl RetryPolicy {
     }
 }
 
+/// What `Retry-After` wishes: seconds, or a date (RFC 9110, 10.2.3). A date counts from the server's own `Date`, so that
+/// clocks that differ do no harm; one that is over is no wait. Anything else is no wish.
+pub(super) fn wish(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().map(Duration::from_secs);
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let date = headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    Some(until.duration_since(date.unwrap_or(now)).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_servers_wish_has_two_forms() {
+        let now = httpdate::parse_http_date("Mon, 23 Nov 2026 20:00:00 GMT").expect("a date");
+        let asked = |wanted: &str, date: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, wanted.parse().expect("a value"));
+            if let Some(date) = date {
+                headers.insert(header::DATE, date.parse().expect("a value"));
+            }
+            wish(&headers, now)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(asked("7", None), seconds(7));
+        assert_eq!(asked(" 0 ", None), seconds(0));
+        assert_eq!(asked("Mon, 23 Nov 2026 20:00:09 GMT", None), seconds(9));
+        assert_eq!(asked("Monday, 23-Nov-26 20:00:09 GMT", None), seconds(9), "RFC 850");
+        assert_eq!(asked("Mon Nov 23 20:00:09 2026", None), seconds(9), "asctime");
+        assert_eq!(asked("Mon, 23 Nov 2026 20:00:09 GMT", Some("Mon, 23 Nov 2026 20:00:07 GMT")), seconds(2));
+        assert_eq!(asked("Mon, 23 Nov 2026 19:00:00 GMT", None), seconds(0), "it is over");
+        for none in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
+            assert_eq!(asked(none, None), None, "{none:?}");
+        }
+    }
     use proptest::prelude::*;
 
     proptest! {
