@@ -3,10 +3,16 @@
 use docket_client::ClientError;
 use std::fmt;
 
+/// Exit code of a call that the server refused: the same call will be refused again.
+pub const REFUSED: u8 = 3;
+/// Exit code of a call without an answer, or one that the server can't serve at present: it may succeed later.
+pub const UNAVAILABLE: u8 = 4;
+
 /// A command failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The exit code: 2 for what the caller can correct (a setting, an unreadable input), 1 for the rest.
+    /// The exit code: 2 for what the caller can correct (a setting, an unreadable input), 1 for the rest. A command that
+    /// makes one call tells more: [`REFUSED`], [`UNAVAILABLE`].
     pub code: u8,
     /// One sentence for people.
     pub message: String,
@@ -21,6 +27,18 @@ impl Failure {
     /// The caller gave something wrong: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { code: 2, message: message.into() }
+    }
+
+    /// The end of a command that made one call.
+    pub fn of_call(error: ClientError) -> Self {
+        let code = match &error {
+            ClientError::Url(_) => 2,
+            ClientError::Connect(..) | ClientError::Transport(_) => UNAVAILABLE,
+            ClientError::Problem { status: 408 | 429 | 500.., .. } => UNAVAILABLE,
+            ClientError::Problem { .. } => REFUSED,
+            ClientError::Decode(_) => 1,
+        };
+        Self { code, message: error.to_string() }
     }
 
     /// Says what was being done when it failed.

@@ -1,6 +1,7 @@
 //! `docket`: the server, its tools, and its client commands.
 
 mod bench;
+mod call;
 mod demo;
 mod failure;
 mod keys;
@@ -37,6 +38,7 @@ enum Command {
     Bench(Box<bench::Args>),
     /// Validate business partners and write a result for each; to be run as a job's command.
     ValidatePartners(Box<validate::Args>),
+    Call(Box<call::Args>),
     /// Make, list and revoke keys.
     Keys(keys::KeysArguments),
     /// Hold the processes of jobs, apart from the server. Started by the server.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => run(demo::run(*arguments)),
         Command::Bench(arguments) => run(bench::run(*arguments)),
         Command::ValidatePartners(arguments) => run(validate::run(*arguments)),
+        Command::Call(arguments) => run(call::run(*arguments)),
         Command::Keys(arguments) => keys::run(arguments),
         Command::Supervise { data, idle_ms } => supervise(data, idle_ms),
     };

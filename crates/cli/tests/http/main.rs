@@ -1,6 +1,7 @@
 //! Every operation through the real server: one file an operation, and what holds for all of them.
 
 mod access;
+mod call;
 mod cancel_job;
 mod delete_job;
 mod delete_job_results;
