@@ -54,11 +54,22 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// All resources, in the order of the documentation.
+    pub const ALL: [Resource; 2] = [Resource::Jobs, Resource::JobResults];
+
     /// The vendor's title.
     pub fn title(self) -> &'static str {
         match self {
             Resource::Jobs => "Jobs",
             Resource::JobResults => "Job Results",
+        }
+    }
+
+    /// What it stands for, for the documentation.
+    pub fn description(self) -> &'static str {
+        match self {
+            Resource::Jobs => "Jobs are executed asynchronously: they are started, watched, canceled and deleted.",
+            Resource::JobResults => "What a job found out about each record: written by the job, read page by page.",
         }
     }
 }

@@ -18,7 +18,9 @@ pub fn document() -> Value {
     rows.schema::<Problem>();
     walk(&mut rows);
     rows.probes();
-    let tags: Vec<_> = [Resource::Jobs, Resource::JobResults].map(|resource| json!({"name": resource.title()})).into();
+    let tag = |name: &str, description: &str| json!({"name": name, "description": description});
+    let mut tags: Vec<_> = Resource::ALL.iter().map(|resource| tag(resource.title(), resource.description())).collect();
+    tags.push(tag("Server", "Whether the server itself is well."));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -33,7 +35,7 @@ pub fn document() -> Value {
             {"url": "/", "description": "This server"},
             {"url": "/v2", "description": "The same, under the vendor's version prefix"},
         ],
-        "tags": tags.into_iter().chain([json!({"name": "Server"})]).collect::<Vec<_>>(),
+        "tags": tags,
         "security": [{"apiKey": []}, {"bearer": []}, {}],
         "paths": rows.paths,
         "components": {
