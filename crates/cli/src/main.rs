@@ -11,6 +11,7 @@ mod partners;
 mod serve;
 mod settings;
 mod validate;
+mod wsdl;
 
 use crate::failure::Failure;
 use clap::{Parser, Subcommand};
@@ -41,6 +42,8 @@ enum Command {
     Call(Box<call::Args>),
     /// Make, list and revoke keys.
     Keys(keys::KeysArguments),
+    /// Print the WSDL of the SOAP face.
+    Wsdl(wsdl::Args),
     /// Hold the processes of jobs, apart from the server. Started by the server.
     #[command(hide = true)]
     Supervise {
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::ValidatePartners(arguments) => run(validate::run(*arguments)),
         Command::Call(arguments) => run(call::run(*arguments)),
         Command::Keys(arguments) => keys::run(arguments),
+        Command::Wsdl(arguments) => wsdl::run(&arguments),
         Command::Supervise { data, idle_ms } => supervise(data, idle_ms),
     };
     match done {

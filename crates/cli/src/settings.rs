@@ -69,6 +69,9 @@ settings! {
     /// Seconds that requests in flight get when the server stops [default: 20].
     #[arg(long, env = "DOCKET_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
     shutdown_timeout: u64,
+    /// Believe X-Forwarded-Proto, -Host, -Port and -Prefix: a proxy in front sets them [default: false].
+    #[arg(long, env = "DOCKET_TRUST_PROXY", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    trust_proxy: bool,
     /// What to log, such as info or docket_service=debug [default: info].
     #[arg(long, env = "DOCKET_LOG", value_name = "FILTER")]
     log: String,
@@ -118,6 +121,7 @@ impl ServeArguments {
                 0,
                 86_400,
             )?),
+            trust_proxy: given.trust_proxy.unwrap_or(false),
         };
         if app.body_memory_bytes < app.max_body_bytes {
             return Err(Failure::usage("body-memory must be at least max-body"));

@@ -6,6 +6,7 @@ use crate::engine::{Engine, LaunchSettings};
 use crate::executors::process::{ProcessExecutor, ProcessSettings};
 use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
+use crate::faces::soap::{self, SoapOptions};
 use crate::handler::Live;
 use crate::operations::{AllowedImages, Gates, JobIds, Service};
 use crate::secrets::Secrets;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// What requests in flight get when the server stops.
     pub shutdown_timeout: Duration,
+    /// Whether `X-Forwarded-…` come from a proxy that can be trusted to set them.
+    pub trust_proxy: bool,
 }
 
 /// Why the server does not start.
@@ -148,7 +151,7 @@ impl App {
             ..BodyLimits::default()
         };
         let run = service.ids.next(clock.now());
-        let router = rest::router(Arc::new(RestState::new(
+        let faces = Arc::new(RestState::new(
             Live(Arc::new(service)),
             Arc::new(Keys::new(control.clone(), secrets, loopback)),
             control.clone(),
@@ -156,7 +159,9 @@ impl App {
             run,
             ready(control.clone()),
             RestOptions { bodies, ..RestOptions::default() },
-        )));
+        ));
+        let soap = soap::router(Arc::clone(&faces), SoapOptions { trust_proxy: settings.trust_proxy });
+        let router = rest::router(faces).merge(soap);
         Ok(Self { settings, listener, address, control, results, engine, router, _lock: lock })
     }
 

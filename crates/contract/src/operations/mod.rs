@@ -141,6 +141,8 @@ pub trait Operation: Send + Sync + 'static {
     const REPEATABLE: bool = matches!(Self::METHOD, Method::Get | Method::Put);
     /// How its pages are walked, if it answers page by page.
     const PAGING: Option<Paging> = None;
+    /// Whether it has a SOAP form. One whose answer streams without end (a followed log, events, an export) has none.
+    const SOAP: bool = true;
     /// The codes that it can answer with, besides those that any operation can.
     const ERRORS: &'static [Code];
 

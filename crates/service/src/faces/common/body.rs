@@ -74,8 +74,19 @@ impl Memory {
         Self { kibibytes: Arc::new(Semaphore::new(kibibytes.min(Semaphore::MAX_PERMITS))), limits }
     }
 
-    /// Reads a body. What is left of it after an error is discarded in the background.
-    pub(in crate::faces) async fn collect(&self, headers: &HeaderMap, mut body: Body) -> Result<Collected, Error> {
+    /// Reads a body of JSON. What is left of it after an error is discarded in the background.
+    pub(in crate::faces) async fn collect(&self, headers: &HeaderMap, body: Body) -> Result<Collected, Error> {
+        if !body.is_end_stream()
+            && let Err(error) = check_media_type(headers)
+        {
+            discard(headers, body);
+            return Err(error);
+        }
+        self.collect_any(headers, body).await
+    }
+
+    /// The same for a body whose media type the face has checked.
+    pub(in crate::faces) async fn collect_any(&self, headers: &HeaderMap, mut body: Body) -> Result<Collected, Error> {
         if body.is_end_stream() {
             return Ok(Collected::default());
         }
@@ -86,8 +97,24 @@ impl Memory {
         collected
     }
 
+    /// Reserves `bytes` more for what is made of a body; all that there is if that is less, so that the largest body can
+    /// still be read alone.
+    pub(in crate::faces) async fn extend(&self, collected: &mut Collected, bytes: usize) -> Result<(), Error> {
+        let held = collected.share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let all = self.limits.max_bytes_in_memory.max(self.limits.max_bytes).div_ceil(1024);
+        let kibibytes = (held + bytes.div_ceil(1024)).min(all);
+        let mut share = Share { memory: self, permit: collected.share.take(), kibibytes: held };
+        let covered = share.cover(kibibytes * 1024, kibibytes * 1024).await;
+        collected.share = share.permit;
+        covered
+    }
+
+    /// Most bytes of one body.
+    pub(in crate::faces) fn max_bytes(&self) -> usize {
+        self.limits.max_bytes
+    }
+
     async fn read(&self, headers: &HeaderMap, body: &mut Body) -> Result<Collected, Error> {
-        check_media_type(headers)?;
         let max = self.limits.max_bytes;
         let compressed = is_gzip(headers)?;
         let length = body.size_hint().exact();

@@ -30,6 +30,11 @@ impl Shape {
         Self { path, query, literal: O::LITERAL }
     }
 
+    /// The shape of a request that gives everything in its body.
+    pub(in crate::faces) fn body_only() -> Self {
+        Self { path: Vec::new(), query: Some(&[]), literal: &[] }
+    }
+
     /// Whether a body is read.
     pub(in crate::faces) fn has_body(&self) -> bool {
         self.query.is_some()
