@@ -73,6 +73,8 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "The media type is not supported";
     /// The same `Idempotency-Key` came before with another request.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key was used for another request";
+    /// More requests came than this caller may send in this time; try again after `Retry-After` seconds.
+    RateLimited = "rate_limited", 429, "Too many requests";
     /// The server has more to do than it may hold; try again after `Retry-After` seconds.
     Overloaded = "overloaded", 503, "The server is overloaded";
     /// The server is stopping; try again after `Retry-After` seconds.
@@ -135,12 +137,14 @@ pub struct Error {
     pub detail: String,
     /// The fields at fault, for [`Code::InvalidRequest`].
     pub errors: Vec<FieldError>,
+    /// After how many seconds to try again, where the code's own number does not fit.
+    pub retry_after: Option<u32>,
 }
 
 impl Error {
     /// An error with a code and a text.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// There is no such thing, or it is not the caller's. The text is the same for both.
@@ -155,13 +159,17 @@ impl Error {
             code: Code::InvalidRequest,
             detail: detail.clone(),
             errors: vec![FieldError { pointer: pointer.into(), code: code.to_owned(), detail }],
+            retry_after: None,
         }
     }
 
     /// After how many seconds a client should try again, where that helps.
     pub fn retry_after_seconds(&self) -> Option<u32> {
+        if self.retry_after.is_some() {
+            return self.retry_after;
+        }
         match self.code {
-            Code::Overloaded | Code::ShuttingDown | Code::IdempotencyInFlight => Some(1),
+            Code::RateLimited | Code::Overloaded | Code::ShuttingDown | Code::IdempotencyInFlight => Some(1),
             Code::StorageFull => Some(30),
             _ => None,
         }

@@ -75,7 +75,7 @@ impl Problems {
             1 => first.detail.clone(),
             _ => format!("{} (and {} more, see errors)", first.detail, total - 1),
         };
-        Err(Error { code: Code::InvalidRequest, detail, errors: self.errors })
+        Err(Error { errors: self.errors, ..Error::new(Code::InvalidRequest, detail) })
     }
 }
 

@@ -7,6 +7,7 @@ pub mod engine;
 pub mod executors;
 pub mod faces;
 pub mod handler;
+pub mod mock;
 pub mod operations;
 pub mod secrets;
 pub mod store;

@@ -154,6 +154,11 @@ pub trait Operation: Send + Sync + 'static {
     /// An input and the output that fits it.
     fn example() -> (Self::Input, Self::Output);
 
+    /// Outputs with a name each, the example's own first: what the documents show and the mock can be asked for.
+    fn examples() -> Vec<(&'static str, Self::Output)> {
+        vec![("default", Self::example().1)]
+    }
+
     /// Calls the method of [`Behaviour`] that belongs to it.
     fn run<B: Behaviour>(
         behaviour: &B,
@@ -167,6 +172,7 @@ pub const COMMON_ERRORS: &[Code] = &[
     Code::InvalidRequest,
     Code::Unauthenticated,
     Code::Forbidden,
+    Code::RateLimited,
     Code::Internal,
     Code::Overloaded,
     Code::ShuttingDown,
@@ -317,9 +323,19 @@ mod tests {
                 assert!(serde_json::from_value::<O::Input>(input).is_ok(), "{}: no feature {feature}", O::NAME);
             }
 
-            let text = serde_json::to_string(&output).expect("an example is JSON");
-            let again: O::Output = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}: {text}", O::NAME));
-            assert_eq!(serde_json::to_string(&again).expect("JSON"), text, "{}", O::NAME);
+            let first = serde_json::to_string(&output).expect("an example is JSON");
+            let mut names = BTreeSet::new();
+            for (place, (name, output)) in O::examples().iter().enumerate() {
+                assert!(names.insert(*name), "{} has two examples {name}", O::NAME);
+                let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+                assert!(!name.is_empty() && name.bytes().all(plain), "{}: {name}", O::NAME);
+                let text = serde_json::to_string(output).expect("an example is JSON");
+                assert_eq!(text == first, place == 0, "{}: {name}", O::NAME);
+                let again: O::Output =
+                    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}: {text}", O::NAME));
+                assert_eq!(serde_json::to_string(&again).expect("JSON"), text, "{}: {name}", O::NAME);
+            }
+            assert!(!names.is_empty(), "{}", O::NAME);
         }
     }
 

@@ -184,6 +184,14 @@ impl Operation for ListJobRunResults {
         (input, output)
     }
 
+    fn examples() -> Vec<(&'static str, Self::Output)> {
+        let (_, last) = Self::example();
+        let token = Some("AZlIX3SjzVPRzKRuEeW1DDOEcCbr0hOKZk0yRGQ2zQ4F".to_owned());
+        let more = JobResultsPage { start_after: None, next_start_after: token, ..last.clone() };
+        let empty = JobResultsPage { start_after: None, total: 0, values: Vec::new(), ..last.clone() };
+        vec![("last-page", last), ("more-pages", more), ("empty", empty)]
+    }
+
     run!(list_job_run_results);
 }
 
@@ -324,6 +332,19 @@ impl Operation for InsertJobResults {
             features_on: Vec::new(),
         };
         (input, InsertSummary { created: 1, ..InsertSummary::default() })
+    }
+
+    fn examples() -> Vec<(&'static str, Self::Output)> {
+        let failure = InsertFailure {
+            index: 1,
+            external_id: Some("ERP-0000002".to_owned()),
+            business_partner_id: None,
+            code: "too_long".to_owned(),
+            detail: "resultData must have at most 65535 characters, has 65536".to_owned(),
+        };
+        let (_, created) = Self::example();
+        let partly = InsertSummary { failed: 1, failures: vec![failure], ..created.clone() };
+        vec![("created", created), ("partly-failed", partly)]
     }
 
     run!(insert_job_results);

@@ -131,7 +131,8 @@ impl Rows {
     }
 }
 
-fn value(schema: &RefOr<Schema>) -> Value {
+/// A schema as it stands in the document.
+pub(crate) fn value(schema: &RefOr<Schema>) -> Value {
     // Schemas are plain data: they always become JSON.
     let mut value = serde_json::to_value(schema).unwrap_or_default();
     drop_absent_defaults(&mut value);
@@ -177,9 +178,7 @@ impl Visitor for Rows {
         O::Output::schemas(&mut found);
         self.add(found);
 
-        let (input, output) = O::example();
-        let input = serde_json::to_value(&input).unwrap_or_default();
-        let output_example = serde_json::to_value(&output).unwrap_or_default();
+        let input = serde_json::to_value(O::example().0).unwrap_or_default();
         let mut output_schema = value(&O::Output::schema());
         if output_schema["type"] != "string" {
             let name = O::Output::name();
@@ -197,7 +196,7 @@ impl Visitor for Rows {
         responses["200"] = json!({
             "description": "OK",
             "headers": header_refs(&ok_headers),
-            "content": {O::MEDIA_TYPE: {"schema": output_schema, "example": output_example}},
+            "content": {O::MEDIA_TYPE: {"schema": output_schema, "examples": examples::<O>()}},
         });
         let mut operation = json!({
             "operationId": O::NAME,
@@ -222,6 +221,14 @@ impl Visitor for Rows {
         }
         self.put(O::PATH, &O::METHOD.name().to_ascii_lowercase(), operation);
     }
+}
+
+/// The named outputs of an operation.
+fn examples<O: Operation>() -> Value {
+    let named = |(name, output): (&'static str, O::Output)| {
+        (name.to_owned(), json!({"value": serde_json::to_value(output).unwrap_or_default()}))
+    };
+    Value::Object(O::examples().into_iter().map(named).collect())
 }
 
 struct Split {
@@ -317,7 +324,7 @@ fn parameter(name: &str, place: &str, required: bool, mut schema: Value, example
 }
 
 /// Every code that the operation can answer with, those of the face included.
-fn codes<O: Operation>() -> Vec<Code> {
+pub(crate) fn codes<O: Operation>() -> Vec<Code> {
     let mut codes: Vec<Code> = COMMON_ERRORS.iter().chain(O::ERRORS).copied().collect();
     codes.push(Code::MethodNotAllowed);
     if matches!(O::METHOD, Method::Post | Method::Put) {
@@ -373,13 +380,14 @@ fn problems(codes: impl IntoIterator<Item = Code>, instance: &str) -> Value {
     Value::Object(responses)
 }
 
-fn example(code: Code) -> Error {
+/// An error as it stands in the documents.
+pub(crate) fn example(code: Code) -> Error {
     match code {
         Code::NotFound => Error::not_found(),
         Code::InvalidRequest => {
             let detail = "storageId must have at most 255 characters, has 256".to_owned();
             let field = FieldError { pointer: "/storageId".into(), code: "too_long".into(), detail: detail.clone() };
-            Error { code, detail, errors: vec![field] }
+            Error { errors: vec![field], ..Error::new(code, detail) }
         }
         _ => Error::new(code, format!("{}.", code.title())),
     }
@@ -428,7 +436,10 @@ mod tests {
             assert_eq!(operation["x-docket-role"], O::ROLE.name());
             assert_eq!(operation.get("deprecated").is_some(), O::DEPRECATED);
             let ok = &operation["responses"]["200"];
-            assert!(!ok["content"][O::MEDIA_TYPE]["example"].is_null(), "{}", O::NAME);
+            for (name, output) in O::examples() {
+                let example = &ok["content"][O::MEDIA_TYPE]["examples"][name]["value"];
+                assert_eq!(*example, serde_json::to_value(output).expect("JSON"), "{}: {name}", O::NAME);
+            }
             for code in codes::<O>() {
                 let response = &operation["responses"][code.status().to_string()];
                 let example = &response["content"]["application/problem+json"]["examples"][code.name()]["value"];

@@ -95,7 +95,7 @@ fn not_supported(pointers: &[&str]) -> Error {
     });
     let errors: Vec<_> = fields.collect();
     let detail = "The job asks for what this version of the server would not honour; see errors.";
-    Error { code: Code::NotSupported, detail: detail.to_owned(), errors }
+    Error { errors, ..Error::new(Code::NotSupported, detail) }
 }
 
 #[cfg(test)]

@@ -160,5 +160,11 @@ impl Operation for ListJobs {
         (input, output)
     }
 
+    fn examples() -> Vec<(&'static str, Self::Output)> {
+        let (_, page) = Self::example();
+        let empty = JobsPage { total: Some(0), values: Vec::new(), ..page.clone() };
+        vec![("default", page), ("empty", empty)]
+    }
+
     run!(list_jobs);
 }

@@ -5,6 +5,7 @@ use crate::caller::Role;
 use crate::error::Code;
 use crate::job::{Job, JobId, KNOWN_TYPES};
 use crate::lenient;
+use crate::state::Status;
 use crate::validate::{Problems, Validate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -45,6 +46,22 @@ impl Operation for ReadJob {
 
     fn example() -> (Self::Input, Self::Output) {
         (JobInput { job_id: example_job_id() }, example_job())
+    }
+
+    fn examples() -> Vec<(&'static str, Self::Output)> {
+        let ended = |status, exit_code, message: Option<&str>| Job {
+            status,
+            exit_code,
+            status_message: message.map(str::to_owned),
+            finished_at: Some(example_job().modified_at),
+            ..example_job()
+        };
+        vec![
+            ("running", example_job()),
+            ("finished", Job { progress: 100, ..ended(Status::Finished, Some(0), None) }),
+            ("failed", ended(Status::Failed, Some(3), Some("The job ended with exit code 3."))),
+            ("died", ended(Status::Died, None, Some("The job was killed by signal 9."))),
+        ]
     }
 
     run!(read_job);

@@ -12,7 +12,7 @@ pub use crate::faces::common::body::BodyLimits;
 
 use self::road::{Entry, Road, Row};
 use crate::access::Access;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::faces::common::body::Memory;
 use crate::faces::common::{observe, response};
 use crate::faces::openapi;
@@ -61,7 +61,8 @@ impl Default for RestOptions {
 pub struct RestState<H> {
     pub(in crate::faces) handler: H,
     pub(in crate::faces) access: Arc<dyn Access>,
-    pub(in crate::faces) control: Arc<dyn ControlStore>,
+    /// Where requests with an idempotency key are kept; without one each is done anew.
+    pub(in crate::faces) control: Option<Arc<dyn ControlStore>>,
     pub(in crate::faces) clock: Arc<dyn Clock>,
     pub(in crate::faces) run: JobId,
     ready: Ready,
@@ -81,7 +82,15 @@ impl<H: Handler> RestState<H> {
         options: RestOptions,
     ) -> Self {
         let memory = Memory::new(options.bodies.clone());
-        Self { handler, access, control, clock, run, ready, memory, options }
+        Self { handler, access, control: Some(control), clock, run, ready, memory, options }
+    }
+
+    /// A face over a handler that keeps nothing: always ready, and an idempotency key is checked but not kept.
+    pub fn stateless(handler: H, access: Arc<dyn Access>, options: RestOptions) -> Self {
+        let memory = Memory::new(options.bodies.clone());
+        let ready: Ready = Box::new(|| Box::pin(async { Ok(()) }));
+        let clock = Arc::new(SystemClock);
+        Self { handler, access, control: None, clock, run: JobId::NONE, ready, memory, options }
     }
 }
 
@@ -99,7 +108,24 @@ impl<H: Handler> Visitor for Mount<H> {
 
 /// The whole face: the table, `/openapi.json`, `/healthz` and `/readyz`.
 pub fn router<H: Handler>(app: Arc<RestState<H>>) -> Router {
-    let mut mount = Mount { app: Arc::clone(&app), paths: BTreeMap::new() };
+    let document = Bytes::from(openapi::document().to_string());
+    let slow = app.options.slow;
+    let router = table(Arc::clone(&app))
+        .route("/healthz", get(|| async { response::response(200, "application/json", r#"{"status":"ok"}"#) }))
+        .route("/readyz", get(move || readiness(app)))
+        .route("/openapi.json", get(move || async { response::response(200, "application/json", document) }));
+    layered(router, slow)
+}
+
+/// The table alone, to be nested under a path of its own.
+pub fn operations<H: Handler>(app: Arc<RestState<H>>) -> Router {
+    let slow = app.options.slow;
+    layered(table(app), slow)
+}
+
+/// The rows at their paths, plain and under `/v2`, and the answers to other paths.
+fn table<H: Handler>(app: Arc<RestState<H>>) -> Router {
+    let mut mount = Mount { app, paths: BTreeMap::new() };
     walk(&mut mount);
     let mut router = Router::new();
     for (template, roads) in mount.paths {
@@ -107,15 +133,9 @@ pub fn router<H: Handler>(app: Arc<RestState<H>>) -> Router {
         let service = any(move |request| Arc::clone(&entry).answer(request));
         router = router.route(template, service.clone()).route(&format!("/v2{template}"), service);
     }
-    let document = Bytes::from(openapi::document().to_string());
-    let slow = app.options.slow;
-    let router = router
-        .route("/healthz", get(|| async { response::response(200, "application/json", r#"{"status":"ok"}"#) }))
-        .route("/readyz", get(move || readiness(app)))
-        .route("/openapi.json", get(move || async { response::response(200, "application/json", document) }))
+    router
         .fallback(|| async { reply::problem(&Error::new(Code::NotFound, "There is no such path."), "/") })
-        .method_not_allowed_fallback(|| async { road::method_not_allowed("/", "GET, HEAD") });
-    layered(router, slow)
+        .method_not_allowed_fallback(|| async { road::method_not_allowed("/", "GET, HEAD") })
 }
 
 /// What every answer goes through, whatever face gives it.

@@ -131,7 +131,7 @@ async fn travel<H: Handler, O: Operation>(
         discard(&parts.headers, body);
         Collected::default()
     };
-    let Some(key) = key else {
+    let (Some(key), Some(control)) = (key, app.control.clone()) else {
         return Ok(work::<H, O>(app, shape, caller, None, params, collected).await);
     };
     let path = parts.uri.path();
@@ -143,7 +143,6 @@ async fn travel<H: Handler, O: Operation>(
         request_hash: idempotency::request_hash(O::METHOD.name(), path, query, &collected.bytes),
         run: app.run,
     };
-    let control = Arc::clone(&app.control);
     let clock = Arc::clone(&app.clock);
     idempotency::once(
         control,

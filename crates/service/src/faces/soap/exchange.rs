@@ -137,7 +137,9 @@ impl<H: Handler> Soap<H> {
         let (app, model) = (Arc::clone(&self.app), Arc::clone(&self.model));
         let Request { entry, json, .. } = request;
         let mut call = Call { caller, seed: None, version, entry, json, collected };
-        let Some(key) = key else { return Ok(row.call(app, model, call).await) };
+        let (Some(key), Some(control)) = (key, app.control.clone()) else {
+            return Ok(row.call(app, model, call).await);
+        };
         let key = IdempotencyKey {
             organization: call.caller.organization.clone(),
             key,
@@ -149,7 +151,7 @@ impl<H: Handler> Soap<H> {
             ),
             run: app.run,
         };
-        let (control, clock) = (Arc::clone(&app.control), Arc::clone(&app.clock));
+        let clock = Arc::clone(&app.clock);
         let (path, refusing) = (row.path(), Arc::clone(&model));
         let refuse = move |error: &Error| fault::answer(&refusing, version, &Fault::Problem(error.clone()), Some(path));
         let answer = idempotency::once(control, &*clock, key, refuse, |seed| {

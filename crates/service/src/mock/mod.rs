@@ -1,0 +1,91 @@
+//! The mock: a second [`Handler`], which checks requests as the real service does and answers with the examples of the
+//! table. It stores nothing and needs no key; names no operation, so whatever the table gets the mock has.
+//!
+//! `prefer` reads what a client asks the mock for (`Prefer`, RFC 7240), `choose` finds that answer, `vary` makes random
+//! ones.
+
+mod choose;
+mod prefer;
+#[cfg(test)]
+mod tests;
+mod vary;
+
+use self::prefer::Preferences;
+use crate::access::{Access, local_caller};
+use crate::faces::rest::{self, RestOptions, RestState};
+use crate::handler::{Encoded, Handler, admit};
+use async_trait::async_trait;
+use axum::Router;
+use axum::middleware::from_fn;
+use docket_contract::operations::Operation;
+use docket_contract::{Caller, Code, Error, JobId, Reply};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Where the vendor serves its mock [S].
+pub const PATH: &str = "/_mock/apis/jobs-management-api/api-v2";
+
+/// Most answers that wait at a time, as their clients prefer; further ones are refused.
+const MOST_WAITING: usize = 1000;
+
+/// Everybody, with or without a key, is administrator of the organization that callers on loopback have.
+pub struct Everybody;
+
+#[async_trait]
+impl Access for Everybody {
+    async fn caller(&self, _presented: Option<&str>, _host: Option<&str>) -> Result<Caller, Error> {
+        Ok(local_caller())
+    }
+}
+
+/// Answers every operation with an example of the table.
+pub struct Mock {
+    waiting: Semaphore,
+}
+
+impl Default for Mock {
+    fn default() -> Self {
+        Self { waiting: Semaphore::new(MOST_WAITING) }
+    }
+}
+
+impl Handler for Mock {
+    async fn call<O: Operation>(
+        &self,
+        caller: Caller,
+        _seed: Option<JobId>,
+        mut input: O::Input,
+    ) -> Result<Reply<O::Output, Encoded>, Error> {
+        admit::<O>(&caller, &mut input)?;
+        let preferences = prefer::current()?;
+        let answer = choose::answer::<O>(&preferences);
+        self.wait(&preferences).await?;
+        answer.map(Reply::Typed)
+    }
+}
+
+impl Mock {
+    async fn wait(&self, preferences: &Preferences) -> Result<(), Error> {
+        let Some(time) = preferences.wait else { return Ok(()) };
+        let full = || Error::new(Code::Overloaded, format!("More than {MOST_WAITING} answers of the mock wait."));
+        let _turn = self.waiting.try_acquire().map_err(|_| full())?;
+        tokio::time::sleep(time).await;
+        prefer::note("wait", time.as_secs_f64());
+        Ok(())
+    }
+}
+
+/// The mock by itself: the whole REST face at the root and under `/v2`, and the operations at the vendor's [`PATH`].
+pub fn router(options: RestOptions) -> Router {
+    let state = state(options);
+    rest::router(Arc::clone(&state)).nest(PATH, rest::operations(state)).layer(from_fn(prefer::negotiate))
+}
+
+/// The operations of the mock alone, to be nested at [`PATH`] beside a real service.
+pub fn operations(options: RestOptions) -> Router {
+    rest::operations(state(options)).layer(from_fn(prefer::negotiate))
+}
+
+fn state(options: RestOptions) -> Arc<RestState<Mock>> {
+    Arc::new(RestState::stateless(Mock::default(), Arc::new(Everybody), options))
+}
