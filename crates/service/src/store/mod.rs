@@ -7,6 +7,7 @@
 mod control;
 mod encode;
 mod error;
+pub mod memory;
 mod results;
 pub mod sqlite;
 

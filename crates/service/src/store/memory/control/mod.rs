@@ -1,0 +1,153 @@
+//! The control plane in memory.
+
+mod jobs;
+mod requests;
+
+use self::jobs::Jobs;
+use self::requests::Requests;
+use crate::store::{
+    Changed, ControlStore, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope, StoreError,
+    StoredJob, StoredKey, StoredReply, Transition,
+};
+use async_trait::async_trait;
+use docket_contract::{JobId, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Jobs, keys and idempotency records in memory.
+#[derive(Default)]
+pub struct MemoryControl {
+    kept: Arc<Mutex<Kept>>,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Kept {
+    jobs: Jobs,
+    requests: Requests,
+    keys: BTreeMap<String, StoredKey>,
+}
+
+impl MemoryControl {
+    /// Another store on what this one keeps; open also when this one is closed.
+    pub fn reopen(&self) -> Self {
+        Self { kept: Arc::clone(&self.kept), closed: AtomicBool::new(false) }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closing);
+        }
+        // Nothing panics while it holds the lock half way through a change.
+        Ok(work(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+#[async_trait]
+impl ControlStore for MemoryControl {
+    async fn insert_job(&self, job: NewJob) -> Result<StoredJob, StoreError> {
+        self.with(|kept| kept.jobs.insert(job))?
+    }
+
+    async fn read_job(&self, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError> {
+        self.with(|kept| kept.jobs.read(scope, id).cloned())
+    }
+
+    async fn list_jobs(&self, query: JobQuery) -> Result<JobList, StoreError> {
+        self.with(|kept| kept.jobs.list(&query))
+    }
+
+    async fn job_types(&self, scope: &Scope) -> Result<Vec<String>, StoreError> {
+        self.with(|kept| kept.jobs.types(scope))
+    }
+
+    async fn change_job(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        change: JobChange,
+        now: Timestamp,
+    ) -> Result<Changed, StoreError> {
+        self.with(|kept| kept.jobs.change(scope, id, change, now))
+    }
+
+    async fn transition(&self, transitions: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError> {
+        self.with(|kept| transitions.into_iter().map(|transition| kept.jobs.transition(transition)).collect())
+    }
+
+    async fn claim_due(&self, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError> {
+        self.with(|kept| kept.jobs.claim_due(now, free))
+    }
+
+    async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
+        self.with(|kept| kept.jobs.claimed())
+    }
+
+    async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
+        self.with(|kept| kept.jobs.delete(scope, id))
+    }
+
+    async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<bool, StoreError> {
+        self.with(|kept| kept.jobs.note_storage(id, storage_id))
+    }
+
+    async fn noted_storages(&self, id: JobId) -> Result<Vec<String>, StoreError> {
+        self.with(|kept| kept.jobs.noted_storages(id))
+    }
+
+    async fn begin_request(&self, key: &IdempotencyKey, id: JobId, now: Timestamp) -> Result<Idempotency, StoreError> {
+        self.with(|kept| kept.requests.begin(key, id, now))?
+    }
+
+    async fn end_request(&self, key: &IdempotencyKey, reply: Option<StoredReply>) -> Result<(), StoreError> {
+        self.with(|kept| kept.requests.end(key, reply))
+    }
+
+    async fn forget_requests(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.with(|kept| kept.requests.forget(before, limit))
+    }
+
+    async fn insert_key(&self, key: StoredKey) -> Result<(), StoreError> {
+        self.with(|kept| {
+            if kept.keys.contains_key(&key.id) {
+                return Err(StoreError::Internal("a key with this id exists".to_owned()));
+            }
+            kept.keys.insert(key.id.clone(), key);
+            Ok(())
+        })?
+    }
+
+    async fn read_key(&self, id: &str) -> Result<Option<StoredKey>, StoreError> {
+        self.with(|kept| kept.keys.get(id).cloned())
+    }
+
+    async fn list_keys(&self, scope: &Scope) -> Result<Vec<StoredKey>, StoreError> {
+        self.with(|kept| {
+            let mut keys: Vec<_> =
+                kept.keys.values().filter(|key| jobs::sees(scope, &key.organization)).cloned().collect();
+            // By id already; the sort is stable.
+            keys.sort_by_key(|key| key.created_at);
+            keys
+        })
+    }
+
+    async fn revoke_key(&self, scope: &Scope, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.with(|kept| {
+            let key = kept.keys.get_mut(id).filter(|key| jobs::sees(scope, &key.organization));
+            let found = key.is_some();
+            if let Some(key) = key {
+                key.revoked_at = key.revoked_at.or(Some(now));
+            }
+            found
+        })
+    }
+
+    async fn has_keys(&self) -> Result<bool, StoreError> {
+        self.with(|kept| !kept.keys.is_empty())
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+}

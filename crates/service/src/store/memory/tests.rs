@@ -1,0 +1,32 @@
+//! Both drivers under the suites, unchanged.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod control {
+    use crate::store::ControlStore;
+    use crate::store::conformance::control::{Fixture, control_suite};
+    use crate::store::memory::MemoryControl;
+    use async_trait::async_trait;
+    use std::sync::Arc;
+
+    #[async_trait]
+    impl Fixture for MemoryControl {
+        async fn open(&self) -> Arc<dyn ControlStore> {
+            Arc::new(self.reopen())
+        }
+    }
+
+    control_suite!(MemoryControl::default());
+}
+
+mod results {
+    use crate::store::ResultStore;
+    use crate::store::memory::MemoryResults;
+    use std::sync::Arc;
+
+    async fn open() -> (Arc<dyn ResultStore>, ()) {
+        (Arc::new(MemoryResults::default()), ())
+    }
+
+    crate::results_suite!(open);
+}
