@@ -6,6 +6,7 @@ mod demo;
 mod failure;
 mod keys;
 mod logging;
+mod mock;
 mod output;
 mod partners;
 mod serve;
@@ -33,6 +34,8 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(Box<settings::ServeArguments>),
+    /// Run a mock server: examples as answers, or lives of jobs played from a file. Stores nothing, needs no key.
+    Mock(Box<mock::MockArguments>),
     /// Show what Docket does: a server, a validation job over many business partners, and its results.
     Demo(Box<demo::Args>),
     /// Measure a server, against the ceiling of the same run.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
     };
     let done = match arguments.command {
         Command::Serve(arguments) => serve::run(*arguments),
+        Command::Mock(arguments) => run(mock::run(*arguments)),
         Command::Demo(arguments) => run(demo::run(*arguments)),
         Command::Bench(arguments) => run(bench::run(*arguments)),
         Command::ValidatePartners(arguments) => run(validate::run(*arguments)),

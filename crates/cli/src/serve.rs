@@ -19,23 +19,31 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(settings: ServeSettings) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
+    let stop = stopped()?;
     let app = App::start(settings.app).await.map_err(|error| match error {
         StartError::Settings(message) => Failure::usage(message),
         other => Failure::other(other),
     })?;
-    if let Some(path) = &settings.port_file {
-        write_port(path, app.address().port())
-            .map_err(|error| Failure::other(format!("port-file {}: {error}", path.display())))?;
-    }
-    let stop = async move {
+    write_port_file(settings.port_file.as_deref(), app.address().port())?;
+    app.run(stop).await.map_err(Failure::other)
+}
+
+/// Ready when the process is asked to stop.
+pub(crate) fn stopped() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    app.run(stop).await.map_err(Failure::other)
+    })
+}
+
+/// Tells the port to whoever waits for the file, where one is wanted.
+pub(crate) fn write_port_file(path: Option<&Path>, port: u16) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    write_port(path, port).map_err(|error| Failure::other(format!("port-file {}: {error}", path.display())))
 }
 
 /// Whole or not at all: whoever waits for the file reads a complete port.

@@ -1,5 +1,7 @@
 //! The one place that chooses concrete types: from settings to a server that runs.
 
+pub mod mock;
+
 use crate::access::Keys;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, LaunchSettings};
@@ -8,7 +10,6 @@ use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
 use crate::faces::soap::{self, SoapOptions};
 use crate::handler::Live;
-use crate::mock;
 use crate::operations::{AllowedImages, Gates, JobIds, Service};
 use crate::secrets::Secrets;
 use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
@@ -154,7 +155,7 @@ impl App {
         let run = service.ids.next(clock.now());
         // Whoever can reach the server can use the mock: its bodies get a share of the memory of their own.
         let mock = BodyLimits { max_bytes_in_memory: bodies.max_bytes, ..bodies.clone() };
-        let mock = mock::operations(RestOptions { bodies: mock, ..RestOptions::default() });
+        let mock = crate::mock::operations(RestOptions { bodies: mock, ..RestOptions::default() });
         let faces = Arc::new(RestState::new(
             Live(Arc::new(service)),
             Arc::new(Keys::new(control.clone(), secrets, loopback)),
@@ -165,7 +166,7 @@ impl App {
             RestOptions { bodies, ..RestOptions::default() },
         ));
         let soap = soap::router(Arc::clone(&faces), SoapOptions { trust_proxy: settings.trust_proxy });
-        let router = rest::router(faces).merge(soap).nest(mock::PATH, mock);
+        let router = rest::router(faces).merge(soap).nest(crate::mock::PATH, mock);
         Ok(Self { settings, listener, address, control, results, engine, router, _lock: lock })
     }
 

@@ -1,9 +1,9 @@
 //! An executor that plays a script instead of starting anything, for tests and the mock. Owns attempts in memory only.
 //!
 //! The commands of a launch are the script, one step a string: `print=TEXT` (a line of log), `sleep=MILLISECONDS`,
-//! `exit=CODE`, `signal=NUMBER`, `vanish` (ends as lost), `hang` (until it is canceled), `stubborn` (from here on the
-//! polite signal is ignored). `refuse=REASON` as the first step refuses the start, as does an unknown step or an
-//! empty script. A script that runs out exits with 0.
+//! `until=MILLISECONDS` (since the start), `cue=TEXT` (does what the stage's [`Cues`] do at it), `exit=CODE`, `signal=NUMBER`, `vanish` (ends as lost), `hang` (until it is canceled), `stubborn` (from here on the
+//! polite signal is ignored). `queue=MILLISECONDS` as the first step lets the attempt stay in the queue so long;
+//! `refuse=REASON` as the first or next step refuses the start, as does an unknown step or an empty script. A script that runs out exits with 0.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,7 @@ pub struct ScriptedExecutor {
 struct Inner {
     max_running: usize,
     clock: Box<dyn Fn() -> i64 + Send + Sync>,
+    cues: Option<Arc<dyn Cues>>,
     stage: Mutex<Stage>,
     changed: Notify,
 }
@@ -54,9 +55,18 @@ struct Attempt {
     kill_at: watch::Sender<Option<Instant>>,
 }
 
+/// What happens at the cues of the scripts.
+#[async_trait]
+pub trait Cues: Send + Sync + 'static {
+    /// Acts; the script goes on when this is done, unless the attempt is ended meanwhile.
+    async fn act(&self, key: AttemptKey, cue: &str);
+}
+
 enum Step {
     Print(String),
     Sleep(Duration),
+    Until(Duration),
+    Cue(String),
     End(Exit),
     Hang,
     Stubborn,
@@ -65,13 +75,25 @@ enum Step {
 impl ScriptedExecutor {
     /// At most `max_running` scripts play at once. `clock` gives milliseconds since 1970.
     pub fn new(max_running: usize, clock: impl Fn() -> i64 + Send + Sync + 'static) -> ScriptedExecutor {
+        Self::with(max_running, Box::new(clock), None)
+    }
+
+    /// The same, with somebody who acts at the cues.
+    pub fn with_cues(
+        max_running: usize,
+        clock: impl Fn() -> i64 + Send + Sync + 'static,
+        cues: Arc<dyn Cues>,
+    ) -> ScriptedExecutor {
+        Self::with(max_running, Box::new(clock), Some(cues))
+    }
+
+    fn with(
+        max_running: usize,
+        clock: Box<dyn Fn() -> i64 + Send + Sync>,
+        cues: Option<Arc<dyn Cues>>,
+    ) -> ScriptedExecutor {
         ScriptedExecutor {
-            inner: Arc::new(Inner {
-                max_running,
-                clock: Box::new(clock),
-                stage: Mutex::default(),
-                changed: Notify::new(),
-            }),
+            inner: Arc::new(Inner { max_running, clock, cues, stage: Mutex::default(), changed: Notify::new() }),
         }
     }
 
@@ -143,7 +165,26 @@ impl Inner {
         self.start_next(&mut stage);
     }
 
+    /// Puts an attempt into the queue, once it may be there.
+    fn enqueue(self: &Arc<Inner>, stage: &mut Stage, key: AttemptKey, after: Duration) {
+        if after.is_zero() {
+            stage.queue.push_back(key);
+            return;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(after).await;
+            let mut stage = inner.stage();
+            // It may have been canceled meanwhile.
+            if stage.attempts.get(&key).is_some_and(|attempt| attempt.state == State::Queued) {
+                stage.queue.push_back(key);
+                inner.start_next(&mut stage);
+            }
+        });
+    }
+
     async fn act(&self, key: AttemptKey, steps: Vec<Step>, stubborn: &watch::Sender<bool>) -> Exit {
+        let begin = Instant::now();
         for step in steps {
             match step {
                 Step::Print(text) => {
@@ -153,6 +194,12 @@ impl Inner {
                     }
                 }
                 Step::Sleep(time) => sleep(time).await,
+                Step::Until(time) => sleep_until(begin + time).await,
+                Step::Cue(cue) => {
+                    if let Some(cues) = &self.cues {
+                        cues.act(key, &cue).await;
+                    }
+                }
                 Step::End(exit) => return exit,
                 Step::Hang => std::future::pending().await,
                 Step::Stubborn => {
@@ -189,7 +236,17 @@ async fn killed(kill_at: &mut watch::Receiver<Option<Instant>>, stubborn: &mut w
     }
 }
 
+/// How long a script wants to stay in the queue, and its other steps.
+fn queued(commands: &[String]) -> (Duration, &[String]) {
+    let Some((first, rest)) = commands.split_first() else { return (Duration::ZERO, commands) };
+    match first.strip_prefix("queue=").and_then(|millis| millis.parse().ok()) {
+        Some(millis) => (Duration::from_millis(millis), rest),
+        None => (Duration::ZERO, commands),
+    }
+}
+
 fn parse(commands: &[String]) -> Result<Vec<Step>, String> {
+    let (_, commands) = queued(commands);
     if commands.is_empty() {
         return Err("commands is empty: there is no script to play".into());
     }
@@ -202,6 +259,8 @@ fn parse_step(step: &str) -> Result<Step, String> {
     Ok(match word {
         "print" => Step::Print(value.to_owned()),
         "sleep" => Step::Sleep(Duration::from_millis(value.parse().map_err(|_| unknown())?)),
+        "until" => Step::Until(Duration::from_millis(value.parse().map_err(|_| unknown())?)),
+        "cue" => Step::Cue(value.to_owned()),
         "exit" => Step::End(Exit::Code(value.parse().map_err(|_| unknown())?)),
         "signal" => Step::End(Exit::Signal(value.parse().map_err(|_| unknown())?)),
         "vanish" => Step::End(Exit::Lost),
@@ -221,6 +280,7 @@ impl Executor for ScriptedExecutor {
             if stage.attempts.get(&key).is_some_and(|attempt| !attempt.forgotten) {
                 continue;
             }
+            let (after, _) = queued(&launch.commands);
             let attempt = Attempt {
                 launch,
                 state: State::Queued,
@@ -229,7 +289,7 @@ impl Executor for ScriptedExecutor {
                 kill_at: watch::Sender::new(None),
             };
             stage.attempts.insert(key, attempt);
-            stage.queue.push_back(key);
+            self.inner.enqueue(&mut stage, key, after);
         }
         self.inner.start_next(&mut stage);
         Ok(())
@@ -344,6 +404,50 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_rules_of_executors() {
         conformance::all(&|| Stage).await;
+    }
+
+    /// Tells which cues came, and when, in milliseconds since the test began.
+    struct Heard(tokio::sync::mpsc::UnboundedSender<(String, u128)>, Instant);
+
+    #[async_trait]
+    impl Cues for Heard {
+        async fn act(&self, _key: AttemptKey, cue: &str) {
+            self.0.send((cue.to_owned(), self.1.elapsed().as_millis())).unwrap();
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cues_come_at_their_time_behind_the_queue() {
+        let (heard, mut cues) = tokio::sync::mpsc::unbounded_channel();
+        let executor = ScriptedExecutor::with_cues(1, || 1_000, Arc::new(Heard(heard, Instant::now())));
+        let script = ["queue=100", "cue=a", "until=50", "cue=b", "until=20", "cue=c", "exit=3"];
+        let launch = conformance::launch(script.map(str::to_owned).to_vec());
+        let key = launch.key;
+        executor.launch(vec![launch]).await.unwrap();
+        assert_eq!(executor.list().await.unwrap(), [Observed { key, state: State::Queued }]);
+        for expected in [("a", 100), ("b", 150), ("c", 160)] {
+            let (cue, at) = cues.recv().await.unwrap();
+            assert_eq!((cue.as_str(), at), expected);
+        }
+        let mut last = None;
+        while !last.as_ref().is_some_and(State::is_final) {
+            last = executor.events().await.unwrap().pop().map(|observed| observed.state);
+        }
+        assert!(matches!(last, Some(State::Ended { exit: Exit::Code(3), .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_canceled_in_the_queue_never_starts() {
+        let executor = ScriptedExecutor::new(1, || 1_000);
+        let launch = conformance::launch(vec!["queue=100".into(), "exit=0".into()]);
+        let key = launch.key;
+        executor.launch(vec![launch]).await.unwrap();
+        executor.cancel(key, Duration::ZERO).await.unwrap();
+        sleep(Duration::from_millis(200)).await;
+        let refused = State::Refused { reason: CANCELED_BEFORE_START.into(), at_ms: 1_000 };
+        assert_eq!(executor.events().await.unwrap(), [Observed { key, state: refused.clone() }]);
+        assert_eq!(executor.list().await.unwrap(), [Observed { key, state: refused }]);
     }
 
     #[tokio::test]

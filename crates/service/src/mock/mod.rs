@@ -2,10 +2,11 @@
 //! table. It stores nothing and needs no key; names no operation, so whatever the table gets the mock has.
 //!
 //! `prefer` reads what a client asks the mock for (`Prefer`, RFC 7240), `choose` finds that answer, `vary` makes random
-//! ones.
+//! ones. `scenario` is the other kind of mock: the real service, playing lives of jobs from a file.
 
 mod choose;
 mod prefer;
+pub mod scenario;
 #[cfg(test)]
 mod tests;
 mod vary;

@@ -29,7 +29,14 @@ pub(super) fn problem(error: &Error, instance: &str) -> Response {
 pub(super) fn answer<O: Operation>(result: Result<Reply<O::Output, Encoded>, Error>) -> Response {
     match result.and_then(|reply| success::<O>(reply)) {
         Ok(response) => response,
-        Err(error) => problem(&error, O::PATH),
+        Err(error) => {
+            let mut response = problem(&error, O::PATH);
+            if error.code == Code::MethodNotAllowed {
+                // Only a handler that plays gives it: the face itself finds no row for another method.
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(O::METHOD.name()));
+            }
+            response
+        }
     }
 }
 

@@ -1,0 +1,116 @@
+//! `docket mock`: the mock by itself, or the real service playing a scenario, in memory.
+
+use super::{StartError, io_error, ready, url};
+use crate::clock::{Clock, SystemClock};
+use crate::engine::{Engine, LaunchSettings};
+use crate::executors::Executor;
+use crate::faces::listener::{self, ServerOptions};
+use crate::faces::rest::{self, RestOptions, RestState};
+use crate::handler::Live;
+use crate::mock::scenario::{Director, Faulty, Scenario};
+use crate::mock::{self, Everybody};
+use crate::operations::{AllowedImages, Gates, JobIds, Service};
+use crate::secrets::{self, Secrets};
+use crate::store::ControlStore;
+use crate::store::memory::{MemoryControl, MemoryResults};
+use axum::Router;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Bytes of log that a job's environment names as kept; a scenario's lines are few.
+const LOG_LIMIT: u64 = 10 << 20;
+
+/// What the mock server needs to know.
+#[derive(Debug)]
+pub struct MockSettings {
+    /// Where to listen. No key is needed, wherever that is.
+    pub listen: SocketAddr,
+    /// What to play; without one every operation answers with its example.
+    pub scenario: Option<Scenario>,
+}
+
+/// A mock server that listens, but does not answer yet.
+pub struct MockApp {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    /// What runs the jobs of a scenario.
+    engine: Option<Engine>,
+}
+
+impl MockApp {
+    /// Binds the address.
+    pub async fn start(settings: MockSettings) -> Result<Self, StartError> {
+        let listener =
+            TcpListener::bind(settings.listen).await.map_err(io_error(&format!("listen {}", settings.listen)))?;
+        let address = listener.local_addr().map_err(io_error("listen"))?;
+        let (router, engine) = match settings.scenario {
+            Some(scenario) => {
+                let (router, engine) = stage(scenario, url(address))?;
+                (router, Some(engine))
+            }
+            None => (mock::router(RestOptions::default()), None),
+        };
+        Ok(Self { listener, address, router, engine })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` is ready; then finishes what is in flight.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        tracing::info!(url = url(self.address), scenario = self.engine.is_some(), "listening");
+        let (stopping, stopped) = watch::channel(false);
+        let playing = self.engine.map(|engine| tokio::spawn(async move { engine.run(stopped).await }));
+        let served = listener::serve(self.listener, self.router, ServerOptions::default(), stop).await;
+        if let Some(playing) = playing {
+            // The engine may have failed, and then hears nothing.
+            let _ = stopping.send(true);
+            if tokio::time::timeout(super::ENGINE_STOP, playing).await.is_err() {
+                tracing::warn!("the engine did not stop in time");
+            }
+        }
+        served
+    }
+}
+
+/// The real service on stores in memory, with jobs that live as the scenario says, at the paths of the mock.
+fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError> {
+    let scenario = Arc::new(scenario);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let control: Arc<dyn ControlStore> = Arc::new(MemoryControl::default());
+    let mut key = [0; 32];
+    secrets::random(&mut key).map_err(io_error("the secret"))?;
+    let secrets = Arc::new(Secrets::new(&key));
+    let director = Arc::new(Director::new(Arc::clone(&scenario), control.clone(), clock.clone()));
+    let launch = LaunchSettings { slots: scenario.slots(), url, log_limit_bytes: LOG_LIMIT };
+    let executor = Arc::clone(&director) as Arc<dyn Executor>;
+    let engine = Engine::new(control.clone(), executor, clock.clone(), secrets.clone(), launch);
+    let service = Arc::new(Service {
+        control: control.clone(),
+        results: Arc::new(MemoryResults::default()),
+        engine: engine.clone(),
+        clock: clock.clone(),
+        secrets,
+        images: AllowedImages::Any,
+        ids: JobIds::default(),
+        gates: Gates::default(),
+    });
+    director.direct(&service);
+    let run = service.ids.next(clock.now());
+    let state = Arc::new(RestState::new(
+        Faulty::new(Live(service), &scenario),
+        Arc::new(Everybody),
+        control.clone(),
+        clock,
+        run,
+        ready(control),
+        RestOptions::default(),
+    ));
+    Ok((rest::router(Arc::clone(&state)).nest(mock::PATH, rest::operations(state)), engine))
+}
