@@ -41,6 +41,14 @@ pub(super) fn value(model: &Model, field: &Field, json: &[u8], out: &mut Vec<u8>
     }
 }
 
+/// The members of a JSON object as elements, one behind the other.
+pub(super) fn members(model: &Model, fields: &[Field], json: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    match Writer::new(model).object(fields, json, skip_space(json, 0), out) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Broken),
+    }
+}
+
 /// A text as it stands between tags.
 pub(super) fn text(text: &str, out: &mut Vec<u8>) {
     let mut run = 0;

@@ -26,7 +26,7 @@ mod xml;
 
 use self::exchange::Soap;
 use self::model::Model;
-use self::names::PATH;
+use self::names::{PATH, TARGET, Version};
 use self::wsdl::Wsdl;
 use crate::faces::rest::{RestState, layered};
 use crate::handler::Handler;
@@ -54,6 +54,31 @@ pub fn wsdl(endpoint: &str) -> String {
     Wsdl::new(&Model::of_the_table()).with_endpoint(endpoint)
 }
 
+/// What the face knows about the table, for those who show or send requests.
+pub struct Requests(Model);
+
+impl Requests {
+    /// Reads the table.
+    pub fn of_the_table() -> Self {
+        Self(Model::of_the_table())
+    }
+
+    /// The SOAP 1.1 envelope that calls an operation with this input, a JSON object; `None` for an operation without SOAP
+    /// form, and for an input that does not fit its schema.
+    pub fn envelope(&self, operation: &str, input: &[u8]) -> Option<String> {
+        let entry = &self.0.entries[self.0.entry(operation)?];
+        let version = Version::Soap11;
+        let head = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<soap:Envelope xmlns:soap=\"{}\"><soap:Body><{operation} xmlns=\"{TARGET}\">",
+            version.namespace()
+        );
+        let mut out = head.into_bytes();
+        encode::members(&self.0, &entry.input, input, &mut out).ok()?;
+        out.extend_from_slice(format!("</{operation}></soap:Body></soap:Envelope>").as_bytes());
+        String::from_utf8(out).ok()
+    }
+}
+
 /// Reads bytes as a request of either version, for tests that throw anything at the decoder: it answers, whatever comes.
 #[doc(hidden)]
 pub fn try_read(bytes: &[u8]) -> bool {
@@ -61,7 +86,7 @@ pub fn try_read(bytes: &[u8]) -> bool {
     let model = MODEL.get_or_init(Model::of_the_table);
     let Ok(text) = encoding::text(bytes, None) else { return false };
     let mut read = false;
-    for version in names::Version::ALL {
+    for version in Version::ALL {
         if let Ok(request) = envelope::read(model, &text, version, 16 << 20) {
             // What is read is JSON, whatever it was.
             let object: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(&request.json);
