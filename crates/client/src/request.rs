@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The usual media type of a body.
+const JSON: &str = "application/json";
+
 /// Where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
@@ -60,8 +63,10 @@ pub struct Request {
     pub method: Method,
     /// Path and query, percent-encoded.
     pub target: String,
-    /// The JSON body.
+    /// The body.
     pub body: Option<Bytes>,
+    /// The media type of the body.
+    pub media_type: &'static str,
     /// Whether carrying it out twice has the effect of once.
     pub repeatable: bool,
 }
@@ -69,7 +74,7 @@ pub struct Request {
 impl Request {
     /// A read.
     pub fn get(target: String) -> Self {
-        Self { method: Method::GET, target, body: None, repeatable: true }
+        Self { method: Method::GET, target, body: None, media_type: JSON, repeatable: true }
     }
 
     /// The request of an operation.
@@ -120,7 +125,7 @@ impl Request {
             }
         }
         let body = has_body.then(|| Bytes::from(Value::Object(fields).to_string()));
-        Ok(Self { method, target, body, repeatable: O::REPEATABLE })
+        Ok(Self { method, target, body, media_type: JSON, repeatable: O::REPEATABLE })
     }
 
     /// The same request with a body that was made before.
@@ -160,7 +165,7 @@ impl Request {
             headers.insert(header::HOST, host);
         }
         if self.body.is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         }
         if let Some(key) = key {
             headers.insert("x-api-key", key.clone());

@@ -4,6 +4,7 @@ mod delete;
 mod filters;
 mod insert;
 mod pages;
+mod soap;
 
 use super::records::{self, DATA_SOURCES, Order, Permutation, Records};
 use super::report::Figure;
@@ -23,8 +24,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 8] =
-    ["insert-ordered", "insert-shuffled", "grow", "upsert", "pages", "ids", "totals", "delete"];
+const SCENARIOS: [&str; 9] =
+    ["insert-ordered", "insert-shuffled", "grow", "upsert", "pages", "soap", "ids", "totals", "delete"];
 
 /// Write results and read them back.
 ///
@@ -36,6 +37,7 @@ const SCENARIOS: [&str; 8] =
 /// upsert: --records known records again, in another random order, with new content.
 /// pages: all pages of 5000 by one connection, then by --connections at once in different regions (again and again
 ///   until 1000 pages are read), then the first and the last 100 pages in turns. Bodies are read and counted in bytes, not parsed.
+/// soap: the same records written, and the same pages read, over REST and over SOAP in turns, with the ratio of the two.
 /// ids: after 5 requests that are not measured, pages of 500 business partners, and of 500 external ids, chosen at random.
 /// totals: a page of one record with each filter; every page gives its total.
 /// delete: the storage is deleted while another one is being written to.
@@ -48,8 +50,8 @@ const SCENARIOS: [&str; 8] =
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Only these scenarios, separated by commas: insert-ordered, insert-shuffled, grow, upsert, pages, ids, totals,
-    /// delete. Those that read or change records write them first (insert-shuffled)
+    /// Only these scenarios, separated by commas: insert-ordered, insert-shuffled, grow, upsert, pages, soap, ids,
+    /// totals, delete. Those that read or change records write them first (insert-shuffled)
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<String>,
     /// Records of the insert scenarios
@@ -164,6 +166,7 @@ impl Run {
                 "grow" => self.grow().await,
                 "upsert" => self.upsert().await,
                 "pages" => self.pages().await,
+                "soap" => self.soap().await,
                 "ids" => self.ids().await,
                 "totals" => self.totals().await,
                 _ => self.delete().await,
@@ -254,7 +257,13 @@ impl Run {
 
     /// A page of a storage, with all pages' tokens.
     fn list(&self, storage: &str, change: impl FnOnce(&mut ListJobRunResultsInput)) -> Result<Request, Failure> {
-        let mut input = ListJobRunResultsInput {
+        let mut input = self.list_input(storage);
+        change(&mut input);
+        Ok(Request::of::<ListJobRunResults>(&input)?)
+    }
+
+    fn list_input(&self, storage: &str) -> ListJobRunResultsInput {
+        ListJobRunResultsInput {
             job_id: self.job,
             storage_id: storage.to_owned(),
             business_partner_id: Vec::new(),
@@ -265,9 +274,7 @@ impl Run {
             job_result_status: None,
             limit: None,
             include_result_data_fields: Vec::new(),
-        };
-        change(&mut input);
-        Ok(Request::of::<ListJobRunResults>(&input)?)
+        }
     }
 
     /// Ends the job and removes what was written.

@@ -18,7 +18,7 @@ const PAGES: usize = 1000;
 const SAMPLE: usize = 50;
 
 /// Reads a stretch of pages, following the tokens.
-struct Walker {
+pub(super) struct Walker {
     connection: Connection,
     requests: PageRequests,
     /// The token of the next page.
@@ -28,7 +28,7 @@ struct Walker {
     read: usize,
     verify: bool,
     /// The token of each page that was read.
-    tokens: Vec<Option<String>>,
+    pub(super) tokens: Vec<Option<String>>,
     /// What the first answer gave as total.
     total: Option<u64>,
     ended: bool,
@@ -36,13 +36,13 @@ struct Walker {
 
 /// Makes the request of a page from its token.
 #[derive(Clone)]
-struct PageRequests {
-    first: Arc<Request>,
-    limit: u64,
+pub(super) struct PageRequests {
+    pub(super) first: Arc<Request>,
+    pub(super) limit: u64,
 }
 
 impl PageRequests {
-    fn at(&self, token: Option<&str>) -> Request {
+    pub(super) fn at(&self, token: Option<&str>) -> Request {
         match token {
             None => (*self.first).clone(),
             Some(token) => {
@@ -83,7 +83,12 @@ impl Worker for Walker {
 }
 
 impl Run {
-    fn walker(&self, requests: &PageRequests, token: Option<String>, left: Option<usize>) -> Result<Walker, Failure> {
+    pub(super) fn walker(
+        &self,
+        requests: &PageRequests,
+        token: Option<String>,
+        left: Option<usize>,
+    ) -> Result<Walker, Failure> {
         Ok(Walker {
             connection: self.args.common.connection()?,
             requests: requests.clone(),
