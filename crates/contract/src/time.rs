@@ -52,7 +52,11 @@ impl FromStr for Timestamp {
             return Err("must be an ISO 8601 time stamp of at most 40 characters".to_owned());
         }
         // A `+` in a query arrives as a space.
-        let text = text.trim_ascii().replace(' ', "+");
+        let mut text = text.trim_ascii().replace(' ', "+");
+        // Behind the day it stands for the T (RFC 3339, 5.6).
+        if text.get(10..11) == Some("+") {
+            text.replace_range(10..11, "T");
+        }
         let time = jiff::Timestamp::from_str(&text).map_err(|_| wrong())?;
         let millis = time.as_millisecond();
         if (Self::MIN..=Self::MAX).contains(&millis) { Ok(Self(millis)) } else { Err(wrong()) }
@@ -98,11 +102,15 @@ mod tests {
             "2020-08-31T18:47:00.000+02:00",
             "2020-08-31T18:47+0200",
             "2020-08-31T18:47:00.000 02:00",
+            "2020-08-31 16:47:00Z",
+            "2020-08-31 18:47 02:00",
         ] {
             let time: Timestamp = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(time.to_string(), "2020-08-31T16:47:00.000Z", "{text}");
         }
-        for text in ["", "2020-08-31", "2020-08-31T16:47", "yesterday", "2020-13-01T00:00Z", "1598892420"] {
+        for text in
+            ["", "2020-08-31", "2020-08-31T16:47", "yesterday", "2020-13-01T00:00Z", "1598892420", "2020-08-31+02:00"]
+        {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
     }

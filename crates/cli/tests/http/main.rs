@@ -3,6 +3,7 @@
 mod access;
 mod call;
 mod cancel_job;
+mod compatibility;
 mod delete_job;
 mod delete_job_results;
 mod insert_job_results;

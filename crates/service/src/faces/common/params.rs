@@ -90,6 +90,7 @@ impl Params {
     /// Reads path and query of a request whose path matches the shape's template.
     pub(in crate::faces) fn read(shape: &Shape, path: &str, query: Option<&str>) -> Result<Self, Error> {
         let mut params = Self::default();
+        let path = path.strip_suffix('/').unwrap_or(path);
         for (name, place) in shape.path.iter().rev() {
             let value = decode(path.rsplit('/').nth(*place).unwrap_or_default(), name)?.into_owned();
             params.list.push(Param { name: Cow::Borrowed(name), values: vec![value], literal: true });
@@ -161,6 +162,12 @@ mod tests {
         let params = read(&Shape::of::<InsertJobResults>(), "/jobs/a/results", "results=1&storageId=s&x=%C3%BC");
         assert_eq!(params.list.len(), 2);
         assert_eq!(params.ignored, ["results", "x"]);
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_no_part_of_the_path() {
+        let shape = Shape::of::<ListJobRunResults>();
+        assert_eq!(read(&shape, "/jobs/a/results/", "").list, read(&shape, "/jobs/a/results", "").list);
     }
 
     #[test]

@@ -131,7 +131,10 @@ fn table<H: Handler>(app: Arc<RestState<H>>) -> Router {
     for (template, roads) in mount.paths {
         let entry = Arc::new(Entry::new(template, roads));
         let service = any(move |request| Arc::clone(&entry).answer(request));
-        router = router.route(template, service.clone()).route(&format!("/v2{template}"), service);
+        // Clients differ in whether they end a path with a slash.
+        for path in ["", "/v2"].map(|base| format!("{base}{template}")) {
+            router = router.route(&format!("{path}/"), service.clone()).route(&path, service.clone());
+        }
     }
     router
         .fallback(|| async { reply::problem(&Error::new(Code::NotFound, "There is no such path."), "/") })
