@@ -17,8 +17,10 @@ use std::sync::Arc;
 pub struct Encoder {
     /// From behind the id's digits to the text of `createdAt`.
     set: Vec<u8>,
-    created_at: LastTime,
-    modified_at: LastTime,
+    /// `set` and both times, up to the quote behind them: the results of one request share them.
+    middle: Vec<u8>,
+    /// The times in `middle`.
+    times: Option<(Timestamp, Timestamp)>,
     fields: Option<Arc<[String]>>,
 }
 
@@ -27,7 +29,7 @@ impl Encoder {
     pub fn new(set: &SetKey, fields: Option<Arc<[String]>>) -> Self {
         let storage = serde_json::Value::from(set.storage.storage_id.as_str());
         let text = format!("\",\"storageId\":{storage},\"jobId\":\"{}\",\"createdAt\":\"", set.job);
-        Self { set: text.into_bytes(), created_at: LastTime::default(), modified_at: LastTime::default(), fields }
+        Self { set: text.into_bytes(), middle: Vec::new(), times: None, fields }
     }
 
     /// Appends a result to `out`, behind a comma unless it is the first.
@@ -39,18 +41,22 @@ impl Encoder {
         modified_at: Timestamp,
         body: &[u8],
     ) -> Result<(), StoreError> {
-        let [b'{', members @ .., b'}'] = body else {
-            return Err(StoreError::Damaged(format!("result {id} holds no JSON object")));
-        };
-        out.reserve(body.len() + self.set.len() + 128);
+        let [b'{', rest @ ..] = body else { return Err(no_object(id)) };
+        let [members @ .., b'}'] = rest else { return Err(no_object(id)) };
+        if self.times != Some((created_at, modified_at)) {
+            self.times = Some((created_at, modified_at));
+            self.middle.clear();
+            self.middle.extend_from_slice(&self.set);
+            // Writing to memory does not fail.
+            let _ = write!(self.middle, "{created_at}\",\"modifiedAt\":\"{modified_at}\"");
+        }
+        out.reserve(body.len() + self.middle.len() + 40);
         out.extend_from_slice(if out.is_empty() { b"{\"id\":\"" } else { b",{\"id\":\"" });
-        // Writing to memory does not fail.
-        let _ = write!(out, "{id}");
-        out.extend_from_slice(&self.set);
-        out.extend_from_slice(self.created_at.text(created_at));
-        out.extend_from_slice(b"\",\"modifiedAt\":\"");
-        out.extend_from_slice(self.modified_at.text(modified_at));
-        out.extend_from_slice(if members.is_empty() { b"\"" } else { b"\"," });
+        push_digits(out, id);
+        out.extend_from_slice(&self.middle);
+        if !members.is_empty() {
+            out.push(b',');
+        }
         if let Some(fields) = &self.fields {
             let text = std::str::from_utf8(body)
                 .map_err(|_| StoreError::Damaged(format!("result {id} holds text that is not UTF-8")))?;
@@ -61,27 +67,28 @@ impl Encoder {
                 return Ok(());
             }
         }
-        out.extend_from_slice(&body[1..]);
+        out.extend_from_slice(rest);
         Ok(())
     }
 }
 
-/// The text of the last time stamp: the results of one request share theirs.
-#[derive(Default)]
-struct LastTime {
-    time: Timestamp,
-    text: Vec<u8>,
+fn no_object(id: u64) -> StoreError {
+    StoreError::Damaged(format!("result {id} holds no JSON object"))
 }
 
-impl LastTime {
-    fn text(&mut self, time: Timestamp) -> &[u8] {
-        if self.time != time || self.text.is_empty() {
-            self.time = time;
-            self.text.clear();
-            let _ = write!(self.text, "{time}");
+/// Appends a number in decimal digits.
+fn push_digits(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len() - 1;
+    loop {
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
         }
-        &self.text
+        start -= 1;
     }
+    out.extend_from_slice(&digits[start..]);
 }
 
 /// The ids of a result by which filters find it.
@@ -193,6 +200,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_written_as_numbers() {
+        for number in [0, 7, 10, 1_790_000_000_000_123, u64::MAX] {
+            let mut out = b"x".to_vec();
+            push_digits(&mut out, number);
+            assert_eq!(out, format!("x{number}").into_bytes());
+        }
+    }
+
+    #[test]
     fn only_the_wanted_members_of_the_result_remain() {
         let kept = |data: &str| {
             let body = serde_json::json!({"externalId": "e", "resultData": data, "status": "OK"}).to_string();
@@ -214,7 +230,7 @@ mod tests {
     fn what_is_no_object_is_damage() {
         let storage = StorageKey { organization: String::new(), storage_id: String::new() };
         let mut encoder = Encoder::new(&SetKey { storage, job: JobId::NONE }, None);
-        for body in ["", "{", "x}"] {
+        for body in ["", "{", "x}", "\0\0\0", "{\"status\":\"OK\"\0", "\0\"status\":\"OK\"}"] {
             let time = Timestamp::default();
             let result = encoder.push(&mut Vec::new(), 1, time, time, body.as_bytes());
             assert!(matches!(result, Err(StoreError::Damaged(_))), "{body:?}");

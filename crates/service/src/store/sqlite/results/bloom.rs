@@ -25,7 +25,7 @@ impl Bloom {
     }
 
     fn place(&self, key: u64) -> (usize, u64) {
-        // Keys are hashes, but their two highest bits are their kind: multiplying spreads them.
+        // Most keys are hashes, but their highest bits are their kind, and some count up: multiplying spreads them.
         let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let block = (u128::from(spread) * self.blocks.len() as u128) >> 64;
         (block as usize, (spread ^ key.rotate_left(29)).wrapping_mul(0xd6e8_feb8_6659_fd93))

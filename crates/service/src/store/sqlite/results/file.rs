@@ -1,6 +1,6 @@
 //! One storage's file: how it is made, opened and closed.
 //!
-//! A storage is a directory that holds `results.db` with its log. It is made under another name and renamed, so that a
+//! A storage is a directory that holds `results.db` with its log, and `rows`. It is made under another name and renamed, so that a
 //! directory with its final name holds a whole file or a damaged one, never a half-made one.
 
 use super::ResultsOptions;
@@ -8,6 +8,7 @@ use super::index_runs::{FilterMemory, Index, Maintenance};
 use super::keys::Hasher;
 use super::queue::Queue;
 use super::readers::Readers;
+use super::segment::Segment;
 use super::sql;
 use super::tidier::{Tidier, Wake};
 use super::writer::Writer;
@@ -24,7 +25,7 @@ use std::thread::JoinHandle;
 pub const FILE: &str = "results.db";
 /// "DkRs": marks a file of results.
 const APPLICATION_ID: i32 = 0x446b_5273;
-/// A row of 800 bytes fits four times; a changed row costs no more than this in the log.
+/// A pack of rows or a block of an index run fills one.
 pub const PAGE_SIZE: u32 = 4096;
 
 mod migrations {
@@ -37,6 +38,7 @@ pub struct StorageFile {
     pub base: u64,
     pub hasher: Hasher,
     pub index: Arc<Index>,
+    pub segment: Arc<Segment>,
     pub queue: Arc<Queue>,
     pub readers: Readers,
     wake: Wake,
@@ -64,6 +66,7 @@ impl StorageFile {
     }
 
     fn fill(directory: &Path, key: &StorageKey, secret: &[u8; 32], base: u64) -> Result<(), StoreError> {
+        Segment::create(directory)?;
         let mut connection = open_writer(&directory.join(FILE), true, PAGE_SIZE, 256, 0)?;
         migrate(&mut connection)?;
         connection
@@ -93,15 +96,18 @@ impl StorageFile {
         migrate(&mut connection)?;
         let (base, secret) = identify(&connection, key)?;
         let mut hasher = Hasher::new(secret);
-        let index = Arc::new(Index::load(&connection, &mut hasher, options.index(), filters.clone())?);
+        let segment = Arc::new(open_segment(&connection, directory)?);
+        let index = Index::load(&connection, &segment, &mut hasher, options.index(), filters.clone())?;
+        let index = Arc::new(index);
         let second = open_writer(&path, false, PAGE_SIZE, options.reader_cache_kib, 0)?;
         let maintenance = Maintenance::new(index.clone(), &second)?;
         let queue = Arc::new(Queue::new(options.queue_bytes, options.patience));
         let wake = Wake::default();
-        let writer = Writer::new(connection, index.clone(), wake.clone(), options.log_pages, options.log_pages_limit)?;
-        let tidier = Tidier::new(second, maintenance, queue.clone(), wake.clone());
+        let log = (options.log_pages, options.log_pages_limit);
+        let writer = Writer::new(connection, index.clone(), segment.clone(), wake.clone(), log)?;
+        let tidier = Tidier::new(second, segment.clone(), maintenance, queue.clone(), wake.clone());
         let readers = Readers::new(path, options.reader_cache_kib, options.readers);
-        let file = Self { base, hasher, index, queue, readers, wake, threads: Mutex::new(None) };
+        let file = Self { base, hasher, index, segment, queue, readers, wake, threads: Mutex::new(None) };
         let queue = file.queue.clone();
         let writer = thread("results-writer", move || writer.run(&queue))?;
         let tidier = thread("results-tidier", move || tidier.run()).inspect_err(|_| file.queue.close())?;
@@ -161,6 +167,12 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         }
         StoreError::Internal(error.to_string())
     })
+}
+
+/// Opens the file of bodies of a storage.
+pub fn open_segment(connection: &Connection, directory: &Path) -> Result<Segment, StoreError> {
+    let end: i64 = connection.query_row(sql::SEGMENT_END, [], |row| row.get(0))?;
+    Segment::open(directory, u64::try_from(end).map_err(|_| damaged("the file of bodies has no end"))?)
 }
 
 /// Reads base and secret; the file must be the storage's own.

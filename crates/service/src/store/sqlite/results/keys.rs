@@ -11,7 +11,7 @@ const SEQUENCE_BITS: u32 = 40;
 /// Highest sequence that is given.
 pub const MAX_SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 2;
 /// Sets that a storage can have over its life.
-pub const MAX_SETS: u64 = 1 << 23;
+pub const MAX_SETS: u64 = 1 << 22;
 /// Data sources that a storage can have over its life.
 pub const MAX_SOURCES: u64 = 1 << 38;
 
@@ -20,26 +20,38 @@ pub fn row_id(set_no: u64, sequence: u64) -> i64 {
     (set_no << SEQUENCE_BITS | sequence) as i64
 }
 
-/// The sequence in a row id.
+/// The sequence in a row id, or in the key of a revision.
 pub fn sequence_of(row_id: i64) -> u64 {
     row_id as u64 & ((1 << SEQUENCE_BITS) - 1)
 }
 
-/// What an index entry finds a row by. The two highest bits of a key.
+/// What an index entry finds a row by. The three highest bits of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Identity = 0,
     BusinessPartner = 1,
     ExternalId = 2,
-    /// Data source and verdict; no hash.
-    Tag = 3,
+    /// A row's own sequence: the entry names no row, but the place of one of its revisions.
+    Revision = 3,
+    /// Data source and verdict. The last kind; few keys have very many entries each.
+    Tag = 4,
 }
 
-const KIND_SHIFT: u32 = 62;
+const KIND_SHIFT: u32 = 61;
 
-/// Whether a key is a hash (and stands in filters) or a tag.
-pub fn is_hash(key: u64) -> bool {
-    key >> KIND_SHIFT != Kind::Tag as u64
+/// Whether an entry's key is of this kind.
+pub fn is_of(kind: Kind, key: u64) -> bool {
+    key >> KIND_SHIFT == kind as u64
+}
+
+/// The lowest key of a kind.
+pub fn first_key(kind: Kind) -> u64 {
+    (kind as u64) << KIND_SHIFT
+}
+
+/// The key of a row's revisions: they stand in the order of the rows.
+pub fn revision_key(sequence: u64) -> u64 {
+    first_key(Kind::Revision) | sequence
 }
 
 /// Data source, country and verdict of a row, packed: source << 17 | country << 1 | failed.
@@ -68,7 +80,7 @@ impl Tag {
 
     /// The key of the index entries that find the rows of a set with this data source and verdict.
     pub fn key(self, set_no: u64) -> u64 {
-        (Kind::Tag as u64) << KIND_SHIFT | set_no << 39 | self.source() << 1 | self.0 & 1
+        first_key(Kind::Tag) | set_no << 39 | self.source() << 1 | self.0 & 1
     }
 }
 
@@ -123,7 +135,7 @@ impl Hasher {
 /// The index key that belongs to a hash.
 pub fn index_key(kind: Kind, hash: &[u8; 16]) -> u64 {
     let head = u64::from_le_bytes(std::array::from_fn(|index| hash[index]));
-    (kind as u64) << KIND_SHIFT | head >> 2
+    first_key(kind) | head >> 3
 }
 
 #[cfg(test)]
@@ -137,7 +149,7 @@ mod tests {
             let status = if failed { ResultStatus::Failed } else { ResultStatus::Ok };
             let tag = Tag::new(source, country, status);
             prop_assert_eq!((tag.source(), tag.country(), tag.status()), (source, country, status));
-            prop_assert!(!is_hash(tag.key(MAX_SETS - 1)));
+            prop_assert!(is_of(Kind::Tag, tag.key(MAX_SETS - 1)));
         }
 
         #[test]
@@ -145,6 +157,8 @@ mod tests {
             let id = row_id(set_no, sequence);
             prop_assert!(id >= 0);
             prop_assert_eq!((id as u64 >> SEQUENCE_BITS, sequence_of(id)), (set_no, sequence));
+            prop_assert!(is_of(Kind::Revision, revision_key(sequence)));
+            prop_assert_eq!(sequence_of(revision_key(sequence) as i64), sequence);
         }
     }
 
@@ -155,6 +169,6 @@ mod tests {
         let hash = |key| key & ((1 << KIND_SHIFT) - 1);
         assert_ne!(hash(a), hash(hasher.key(Kind::ExternalId, JobId::NONE, "x")));
         assert_ne!(a, Hasher::new([8; 32]).key(Kind::BusinessPartner, JobId::NONE, "x"));
-        assert!(is_hash(a));
+        assert!(is_of(Kind::BusinessPartner, a));
     }
 }

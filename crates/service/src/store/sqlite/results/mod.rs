@@ -1,21 +1,33 @@
-//! Results in SQLite: one file a storage, opened on demand.
+//! Results in SQLite: a directory a storage, opened on demand.
+//!
+//! It holds an SQLite database and one file of bodies. The database knows what rows there are, where their bodies stand,
+//! what is counted and how they are found (`pack.rs`, `revisions.rs`, `index_runs/`); what a row says stands only in the
+//! file of bodies (`segment.rs`), written once, in the order of arrival. A commit makes the bodies durable first, then the
+//! transaction that names them.
 //!
 //! A storage is found by a hash of organization and id, so that names never reach the file system. Files are opened by
 //! the first operation that needs them, a bounded number at once; one that nobody used for a while is closed. Deleting a
 //! storage is a rename; the space comes back behind.
 
 mod bloom;
+mod chunks;
+mod draft;
 mod file;
 mod index_runs;
 mod keys;
+mod pack;
 mod page;
+mod purge;
 mod queue;
 mod readers;
+mod revisions;
+mod segment;
 mod sequences;
 mod slots;
 mod sql;
 mod tidier;
 mod trash;
+mod walk;
 mod writer;
 
 #[cfg(test)]
@@ -29,6 +41,7 @@ use file::StorageFile;
 use index_runs::IndexOptions;
 use page::Page;
 use queue::{Outcome, Work};
+use readers::Reader;
 use slots::{Opened, Slots};
 use std::path::Path;
 use std::sync::Arc;
@@ -116,7 +129,7 @@ impl SqliteResults {
     async fn read<T: Send + 'static>(
         &self,
         storage: &StorageKey,
-        work: impl FnOnce(&rusqlite::Connection, &StorageFile) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut Reader, &StorageFile) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
         match self.slots.existing(storage).await? {
             Some(file) => read(&self.slots, file, work).await.map(Some),
@@ -128,11 +141,11 @@ impl SqliteResults {
 async fn read<T: Send + 'static>(
     slots: &Slots,
     file: Opened,
-    work: impl FnOnce(&rusqlite::Connection, &StorageFile) -> Result<T, StoreError> + Send + 'static,
+    work: impl FnOnce(&mut Reader, &StorageFile) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let turn = file.readers.turn(slots.options.patience).await?;
     blocking(move || {
-        let result = file.readers.read(|connection| work(connection, &file));
+        let result = file.readers.read(|reader| work(reader, &file));
         drop(turn);
         result
     })
@@ -164,12 +177,12 @@ impl ResultStore for SqliteResults {
     }
 
     async fn open_page(&self, set: &SetKey, query: PageQuery) -> Result<Box<dyn PageReader>, StoreError> {
-        let wanted = set.clone();
+        let (wanted, buffers) = (set.clone(), self.slots.buffers.clone());
         let opened = self
-            .read(&set.storage, move |connection, file| {
-                let Some(mut page) = Page::open(connection, file, &wanted, &query)? else { return Ok(None) };
+            .read(&set.storage, move |reader, file| {
+                let Some(mut page) = Page::open(reader, file, &wanted, &query, buffers)? else { return Ok(None) };
                 // Most pages are one chunk: read at once, it costs no second turn.
-                let chunk = page.read(connection, file)?;
+                let chunk = page.read(reader, file)?;
                 Ok(Some((page, chunk)))
             })
             .await?;
@@ -181,7 +194,7 @@ impl ResultStore for SqliteResults {
 
     async fn statistics(&self, set: &SetKey) -> Result<Vec<Tally>, StoreError> {
         let job = set.job;
-        let tallies = self.read(&set.storage, move |connection, _| page::statistics(connection, job)).await?;
+        let tallies = self.read(&set.storage, move |reader, _| page::statistics(&reader.connection, job)).await?;
         Ok(tallies.unwrap_or_default())
     }
 
@@ -234,8 +247,8 @@ impl PageReader for SqlitePage {
             // The storage was deleted and made anew.
             return Ok(None);
         }
-        let (page, chunk) = read(&self.slots, file, move |connection, file| {
-            let chunk = page.read(connection, file)?;
+        let (page, chunk) = read(&self.slots, file, move |reader, file| {
+            let chunk = page.read(reader, file)?;
             Ok((page, chunk))
         })
         .await?;

@@ -3,29 +3,31 @@
 //! A page without filter walks the rows of its set. A filter that not all rows pass takes sequences from the index, so
 //! that a rare data source in a large set costs no walk. Identity filters look their ids up and check every row found:
 //! two ids may share a hash. No transaction outlives a chunk.
+//!
+//! A set may go away while its page is read, and its bodies become holes. The page ends then; holes in a set that is
+//! there are damage.
 
+use super::chunks::{Buffers, CHUNK_BYTES};
 use super::file::StorageFile;
-use super::keys::{Hasher, Kind, MAX_SEQUENCE, Tag, row_id, sequence_of};
-use super::readers::in_snapshot;
+use super::keys::{Hasher, Kind, MAX_SEQUENCE, Tag};
+use super::readers::{Reader, in_snapshot};
 use super::sequences::Sequences;
 use super::sql;
+use super::walk::{self, Row};
 use crate::store::encode::{Encoder, FilterIds, Text};
 use crate::store::sqlite::connection::damaged;
 use crate::store::{Chunk, PageQuery, ResultFilter, SetKey, StoreError, Tally};
+use docket_contract::JobId;
 use docket_contract::cursor::Position;
 use docket_contract::result::ResultStatus;
-use docket_contract::{JobId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashSet;
+use std::sync::Arc;
 
-/// Bytes at which a chunk ends.
-const CHUNK_BYTES: usize = 512 << 10;
 /// Sequences taken from the index at a time.
 const AHEAD: usize = 1024;
 /// Sequences that stand this close, in rows a sequence, are walked; others are fetched one by one.
 const DENSE: u64 = 3;
-/// Rows of one walk: a transaction that lasts holds up the checkpoints of the log.
-const WALK: usize = 16_384;
 /// Tag keys above which a filter walks the rows: each costs a look into every run.
 const MAX_TAG_KEYS: usize = 512;
 
@@ -61,12 +63,14 @@ pub struct Page {
     pub more: bool,
     /// Tells whether the storage is still the same after its file was closed and opened.
     pub base: u64,
+    job: JobId,
     set_no: u64,
     after: u64,
     remaining: usize,
     plan: Plan,
     tags: TagFilter,
     encoder: Encoder,
+    buffers: Arc<Buffers>,
     /// Whether nothing is left to read.
     pub ended: bool,
 }
@@ -103,11 +107,13 @@ pub fn total(connection: &Connection) -> Result<u64, StoreError> {
 impl Page {
     /// Counts what matches and decides how to read it; `None` when nothing does.
     pub fn open(
-        connection: &Connection,
+        reader: &mut Reader,
         file: &StorageFile,
         set: &SetKey,
         query: &PageQuery,
+        buffers: Arc<Buffers>,
     ) -> Result<Option<Self>, StoreError> {
+        let connection = &reader.connection;
         let Some(set_no) = set_no(connection, set.job)? else { return Ok(None) };
         let mut tags = TagFilter { source: None, status: query.filter.status };
         if let Some(name) = &query.filter.data_source_id {
@@ -120,16 +126,23 @@ impl Page {
             total: 0,
             more: false,
             base: file.base,
+            job: set.job,
             set_no,
             after,
             remaining: query.limit,
             plan: Plan::Walk,
             tags,
             encoder: Encoder::new(set, query.include_fields.clone()),
+            buffers,
             ended: false,
         };
         if query.filter.has_identities() {
-            page.find_ids(connection, file, set.job, &query.filter)?;
+            let punches = file.segment.punches();
+            let found = page.find_ids(reader, file, &query.filter);
+            if page.was_lost(&reader.connection, file, punches, &found)? {
+                return Ok(None);
+            }
+            found?;
         } else {
             page.count(connection)?;
         }
@@ -156,19 +169,14 @@ impl Page {
         Ok(())
     }
 
-    fn find_ids(
-        &mut self,
-        connection: &Connection,
-        file: &StorageFile,
-        job: JobId,
-        filter: &ResultFilter,
-    ) -> Result<(), StoreError> {
+    fn find_ids(&mut self, reader: &mut Reader, file: &StorageFile, filter: &ResultFilter) -> Result<(), StoreError> {
+        let Reader { connection, buffer } = reader;
         let mut hasher = file.hasher.clone();
         let mut look_up = |kind, ids: &[String]| -> Result<Option<Sequences>, StoreError> {
             if ids.is_empty() {
                 return Ok(None);
             }
-            look_up(connection, file, &mut hasher, kind, job, ids).map(Some)
+            look_up(connection, file, &mut hasher, kind, self.job, ids).map(Some)
         };
         let partners = look_up(Kind::BusinessPartner, &filter.business_partner_ids)?;
         let externals = look_up(Kind::ExternalId, &filter.external_ids)?;
@@ -182,44 +190,82 @@ impl Page {
             Some(Text(id)) => ids.contains::<str>(id),
             None => false,
         };
-        let mut found = Vec::new();
-        in_snapshot(connection, || {
-            let mut statement = connection.prepare_cached(sql::ROW)?;
-            for sequence in candidates.iter() {
-                let mut rows = statement.query([row_id(self.set_no, sequence)])?;
-                let Some(row) = rows.next()? else { continue };
-                let ids = FilterIds::read(body(row)?)?;
-                if self.tags.passes(tag(row)?)
-                    && (partners.is_empty() || is_one_of(&partners, &ids.business_partner_id))
-                    && (externals.is_empty() || is_one_of(&externals, &ids.external_id))
-                {
-                    self.total += 1;
-                    if sequence > self.after && found.len() <= self.remaining {
-                        found.push(sequence);
-                    }
-                }
+        let (mut found, mut rows, mut sequences) = (Vec::new(), Vec::new(), Vec::with_capacity(AHEAD));
+        let mut candidates = candidates.iter();
+        loop {
+            sequences.clear();
+            sequences.extend(candidates.by_ref().take(AHEAD));
+            if sequences.is_empty() {
+                break;
             }
-            Ok(())
-        })?;
+            let revisions = file.index.revisions_of(connection, &sequences)?;
+            in_snapshot(connection, || {
+                walk::pick(connection, self.set_no, sequences.iter().copied(), &mut rows)?;
+                walk::revise(&mut rows, &revisions);
+                let tags = self.tags;
+                let passes = move |tag| tags.passes(tag);
+                walk::each_body(&file.segment, &rows, usize::MAX, passes, buffer, |row, body| {
+                    let ids = FilterIds::read(body)?;
+                    if (partners.is_empty() || is_one_of(&partners, &ids.business_partner_id))
+                        && (externals.is_empty() || is_one_of(&externals, &ids.external_id))
+                    {
+                        self.total += 1;
+                        if row.sequence > self.after && found.len() <= self.remaining {
+                            found.push(row.sequence);
+                        }
+                    }
+                    Ok(true)
+                })
+            })?;
+        }
         found.reverse();
         self.plan = Plan::Ids(found);
         Ok(())
     }
 
     /// The next part of the page; `None` at its end.
-    pub fn read(&mut self, connection: &Connection, file: &StorageFile) -> Result<Option<Chunk>, StoreError> {
+    pub fn read(&mut self, reader: &mut Reader, file: &StorageFile) -> Result<Option<Chunk>, StoreError> {
+        let punches = file.segment.punches();
         let room = CHUNK_BYTES.min(self.remaining.saturating_mul(1024)) + 1024;
-        let mut chunk = Filling { bytes: Vec::with_capacity(room), count: 0, last: 0 };
+        let mut chunk = Filling { bytes: self.buffers.take(room), count: 0, last: 0 };
+        let filled = self.fill(reader, file, &mut chunk);
+        if self.was_lost(&reader.connection, file, punches, &filled)? {
+            self.ended = true;
+            return Ok(None);
+        }
+        filled?;
+        let Filling { bytes, count, last } = chunk;
+        if count == 0 {
+            self.buffers.give(bytes);
+            return Ok(None);
+        }
+        Ok(Some(Chunk { bytes: self.buffers.lend(bytes), count, last: Position(last) }))
+    }
+
+    /// Whether what was read may be the holes of a set that has gone meanwhile.
+    fn was_lost<T>(
+        &self,
+        connection: &Connection,
+        file: &StorageFile,
+        punches: u64,
+        outcome: &Result<T, StoreError>,
+    ) -> Result<bool, StoreError> {
+        if file.segment.punches() == punches && !matches!(outcome, Err(StoreError::Damaged(_))) {
+            return Ok(false);
+        }
+        Ok(set_no(connection, self.job)? != Some(self.set_no))
+    }
+
+    fn fill(&mut self, reader: &mut Reader, file: &StorageFile, chunk: &mut Filling) -> Result<(), StoreError> {
         while !self.ended && !chunk.is_full() {
             let next = match &mut self.plan {
                 Plan::Walk => {
-                    let from = row_id(self.set_no, self.after + 1);
-                    let to = row_id(self.set_no + 1, 0);
-                    self.ended |= self.walk(connection, from, to, &mut chunk)?;
+                    self.ended |= self.walk(reader, file, MAX_SEQUENCE, chunk)?;
                     continue;
                 }
                 Plan::Tags(keys) => {
-                    file.index.tail(connection, keys, self.after, AHEAD.min(self.remaining.saturating_add(1)))?
+                    let limit = AHEAD.min(self.remaining.saturating_add(1));
+                    file.index.tail(&reader.connection, keys, self.after, limit)?
                 }
                 Plan::Ids(ids) => ids.drain(ids.len().saturating_sub(AHEAD)..).rev().collect(),
             };
@@ -229,72 +275,99 @@ impl Page {
             };
             let is_dense = last - first < next.len() as u64 * DENSE && matches!(self.plan, Plan::Tags(_));
             if is_dense {
-                let (from, to) = (row_id(self.set_no, first), row_id(self.set_no, last) + 1);
-                if self.walk(connection, from, to, &mut chunk)? {
-                    self.after = last;
-                }
+                self.after = self.after.max(first - 1);
+                self.walk(reader, file, last, chunk)?;
             } else {
-                self.fetch(connection, &next, &mut chunk)?;
+                self.fetch(reader, file, &next, chunk)?;
             }
-        }
-        Ok(chunk.finish())
-    }
-
-    /// Reads rows in order from `from` to before `to`, until the chunk is full, the page has ended, or many rows did not
-    /// pass. Answers whether it came to `to`.
-    fn walk(&mut self, connection: &Connection, from: i64, to: i64, chunk: &mut Filling) -> Result<bool, StoreError> {
-        let mut statement = connection.prepare_cached(sql::ROWS)?;
-        let mut rows = statement.query([from, to])?;
-        for _ in 0..WALK {
-            let Some(row) = rows.next()? else { return Ok(true) };
-            if !self.take(row, chunk)? || chunk.is_full() {
-                break;
-            }
-        }
-        Ok(false)
-    }
-
-    fn fetch(&mut self, connection: &Connection, sequences: &[u64], chunk: &mut Filling) -> Result<(), StoreError> {
-        let mut rest = sequences.iter();
-        in_snapshot(connection, || {
-            let mut statement = connection.prepare_cached(sql::ROW)?;
-            for sequence in rest.by_ref() {
-                let mut rows = statement.query([row_id(self.set_no, *sequence)])?;
-                match rows.next()? {
-                    Some(row) if !self.take(row, chunk)? => return Ok(()),
-                    // A row that is gone.
-                    None => self.after = *sequence,
-                    Some(_) => {}
-                }
-                if chunk.is_full() {
-                    break;
-                }
-            }
-            Ok(())
-        })?;
-        if let Plan::Ids(ids) = &mut self.plan {
-            ids.extend(rest.rev());
         }
         Ok(())
     }
 
-    /// Takes a row if it passes; `false` when the page has ended before it.
-    fn take(&mut self, row: &Row<'_>, chunk: &mut Filling) -> Result<bool, StoreError> {
-        let sequence = sequence_of(row.get(0)?);
-        if self.tags.passes(tag(row)?) {
-            if self.remaining == 0 {
-                self.more = true;
-                self.ended = true;
+    /// Reads rows in order up to `to`, until the chunk is full, the page has ended, or many rows did not pass. Answers
+    /// whether it came to `to`.
+    fn walk(
+        &mut self,
+        reader: &mut Reader,
+        file: &StorageFile,
+        to: u64,
+        chunk: &mut Filling,
+    ) -> Result<bool, StoreError> {
+        let Reader { connection, buffer } = reader;
+        let view = file.index.view(self.after);
+        in_snapshot(connection, || {
+            let range = (self.after, to.min(view.horizon));
+            let (tags, limit) = (self.tags, self.remaining.saturating_add(1));
+            let mut rows = Vec::new();
+            let reached = walk::gather(connection, self.set_no, range, limit, |tag| tags.passes(tag), &mut rows)?;
+            if !view.is_empty() {
+                let mut revisions = Vec::new();
+                for (first, last) in walk::stretches(&rows) {
+                    revisions.extend(view.revisions(connection, first, last)?);
+                }
+                walk::revise(&mut rows, &revisions);
+            }
+            if !self.take(file, &rows, buffer, chunk)? {
                 return Ok(false);
             }
-            let (created_at, modified_at) = (Timestamp::from_millis(row.get(2)?), Timestamp::from_millis(row.get(3)?));
-            self.encoder.push(&mut chunk.bytes, self.base + sequence, created_at, modified_at, body(row)?)?;
-            chunk.count += 1;
-            chunk.last = self.base + sequence;
-            self.remaining -= 1;
+            self.after = reached;
+            Ok(reached == to)
+        })
+    }
+
+    fn fetch(
+        &mut self,
+        reader: &mut Reader,
+        file: &StorageFile,
+        sequences: &[u64],
+        chunk: &mut Filling,
+    ) -> Result<(), StoreError> {
+        let Reader { connection, buffer } = reader;
+        let revisions = file.index.revisions_of(connection, sequences)?;
+        let whole = in_snapshot(connection, || {
+            let mut rows = Vec::new();
+            walk::pick(connection, self.set_no, sequences.iter().copied(), &mut rows)?;
+            walk::revise(&mut rows, &revisions);
+            self.take(file, &rows, buffer, chunk)
+        })?;
+        if whole {
+            self.after = self.after.max(sequences.last().copied().unwrap_or(0));
+        } else if let Plan::Ids(ids) = &mut self.plan {
+            ids.extend(sequences.iter().rev().take_while(|sequence| **sequence > self.after));
         }
-        self.after = sequence;
-        Ok(true)
+        Ok(())
+    }
+
+    /// Takes the rows that pass, until the chunk is full or the page has ended. Answers whether it took all of them.
+    fn take(
+        &mut self,
+        file: &StorageFile,
+        rows: &[Row],
+        buffer: &mut Vec<u8>,
+        chunk: &mut Filling,
+    ) -> Result<bool, StoreError> {
+        let (tags, limit) = (self.tags, self.remaining.saturating_add(1));
+        walk::each_body(
+            &file.segment,
+            rows,
+            limit,
+            |tag| tags.passes(tag),
+            buffer,
+            |row, body| {
+                if self.remaining == 0 {
+                    self.more = true;
+                    self.ended = true;
+                    return Ok(false);
+                }
+                let id = self.base + row.sequence;
+                self.encoder.push(&mut chunk.bytes, id, row.created_at, row.modified_at, body)?;
+                chunk.count += 1;
+                chunk.last = id;
+                self.remaining -= 1;
+                self.after = row.sequence;
+                Ok(!chunk.is_full())
+            },
+        )
     }
 }
 
@@ -309,18 +382,6 @@ impl Filling {
     fn is_full(&self) -> bool {
         self.bytes.len() >= CHUNK_BYTES
     }
-
-    fn finish(self) -> Option<Chunk> {
-        (self.count > 0).then(|| Chunk { bytes: self.bytes.into(), count: self.count, last: Position(self.last) })
-    }
-}
-
-fn tag(row: &Row<'_>) -> Result<Tag, StoreError> {
-    Ok(Tag(row.get::<_, i64>(1)? as u64))
-}
-
-fn body<'a>(row: &'a Row<'_>) -> Result<&'a [u8], StoreError> {
-    Ok(row.get_ref(4)?.as_bytes().map_err(rusqlite::Error::from)?)
 }
 
 /// The sequences that may hold one of the ids.

@@ -2,6 +2,7 @@
 
 use super::index_runs::Step;
 use super::keys::Hashes;
+use super::purge::Purge;
 use crate::store::{StoreError, Upserted};
 use docket_contract::result::Record;
 use docket_contract::{JobId, Timestamp};
@@ -66,10 +67,7 @@ impl Request {
 #[derive(Clone)]
 pub enum Chore {
     Index(Step),
-    /// Removes some rows of a set that is gone.
-    Purge {
-        set_no: u64,
-    },
+    Purge(Purge),
     /// Moves the rest of the log into the file, so that it can begin anew.
     EndCheckpoint,
 }

@@ -1,4 +1,4 @@
-//! The connections that read a file: opened on demand, a bounded number at once.
+//! Who reads a file: each with a connection and a buffer, made on demand, a bounded number at once.
 
 use crate::store::StoreError;
 use crate::store::sqlite::connection::open_reader;
@@ -8,11 +8,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// A buffer that has grown over this is not kept.
+const BUFFER: usize = 1 << 20;
+
+/// One reader.
+pub struct Reader {
+    pub connection: Connection,
+    /// For bodies.
+    pub buffer: Vec<u8>,
+}
+
 /// The readers of one file.
 pub struct Readers {
     path: PathBuf,
     cache_kib: u32,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Reader>>,
     turns: Arc<Semaphore>,
 }
 
@@ -28,16 +38,19 @@ impl Readers {
         turn.map_err(|_| StoreError::Overloaded)?.map_err(|_| StoreError::Closing)
     }
 
-    /// Lends a connection to `work`, which blocks. One that failed is closed.
-    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Lends a reader to `work`, which blocks. One that failed is closed.
+    pub fn read<T>(&self, work: impl FnOnce(&mut Reader) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => open_reader(&self.path, self.cache_kib)?,
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => Reader { connection: open_reader(&self.path, self.cache_kib)?, buffer: Vec::new() },
         };
-        let result = work(&connection);
-        if result.is_ok() && connection.is_autocommit() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let result = work(&mut reader);
+        if result.is_ok() && reader.connection.is_autocommit() {
+            if reader.buffer.capacity() > BUFFER {
+                reader.buffer = Vec::new();
+            }
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         }
         result
     }

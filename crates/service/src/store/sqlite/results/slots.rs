@@ -3,9 +3,11 @@
 
 use super::ResultsOptions;
 use super::blocking;
+use super::chunks::Buffers;
 use super::file::{FILE, NEW_PREFIX, PAGE_SIZE, StorageFile};
 use super::index_runs::FilterMemory;
 use super::page;
+use super::segment::SEGMENT;
 use super::sql;
 use super::trash::{Floor, Trash};
 use crate::store::sqlite::connection::open_writer;
@@ -38,6 +40,8 @@ struct Slot {
 /// All files of a store.
 pub struct Slots {
     pub options: ResultsOptions,
+    /// For the chunks of pages.
+    pub buffers: Arc<Buffers>,
     root: PathBuf,
     filters: Arc<FilterMemory>,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
@@ -64,6 +68,7 @@ impl Slots {
         let slots = Arc::new(Self {
             filters: FilterMemory::new(options.filter_bytes),
             options,
+            buffers: Arc::default(),
             root: root.to_owned(),
             slots: Mutex::default(),
             open_files: AtomicUsize::new(0),
@@ -232,15 +237,15 @@ impl Slots {
                 return Ok(0);
             }
             let (results, next_id) = match gate.as_ref() {
-                Some(file) => file.readers.read(census),
+                Some(file) => file.readers.read(|reader| census(&reader.connection)),
                 None => census_of_closed(&directory),
             }
             .unwrap_or_else(|error| {
                 // A damaged storage can be deleted, or it could never be repaired. Its ids are estimated from above: a
-                // result takes more than 32 bytes.
+                // result takes more than 32 bytes of the one file, and two of the other.
                 tracing::warn!(%error, "a storage is deleted that can't be read");
-                let bytes = fs::metadata(directory.join(FILE)).map_or(0, |data| data.len());
-                (0, slots.highest_base() + bytes / 32)
+                let bytes = |name: &str| fs::metadata(directory.join(name)).map_or(0, |data| data.len());
+                (0, slots.highest_base() + (bytes(FILE) / 32).max(bytes(SEGMENT) / 2))
             });
             slots.floor.lock().unwrap_or_else(PoisonError::into_inner).raise(next_id)?;
             let file = gate.take();

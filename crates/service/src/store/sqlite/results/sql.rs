@@ -5,12 +5,16 @@ pub const STORAGE: &str = "SELECT organization, storage_id, hash_key, base FROM 
 pub const INSERT_STORAGE: &str = "
     INSERT INTO storage (one, organization, storage_id, hash_key, base)
     VALUES (1, ?1, ?2, ?3, ?4)";
-pub const INSERT_PROGRESS: &str = "INSERT INTO progress (one, next_sequence, watermark) VALUES (1, 1, 0)";
+pub const INSERT_PROGRESS: &str = "
+    INSERT INTO progress (one, next_sequence, watermark, segment_end)
+    VALUES (1, 1, 0, 0)";
 
 /// By primary key.
 pub const NEXT_SEQUENCE: &str = "SELECT next_sequence FROM progress";
 /// By primary key.
-pub const SET_NEXT_SEQUENCE: &str = "UPDATE progress SET next_sequence = ?1";
+pub const SEGMENT_END: &str = "SELECT segment_end FROM progress";
+/// By primary key.
+pub const SET_PROGRESS: &str = "UPDATE progress SET next_sequence = ?1, segment_end = ?2";
 
 /// By the unique index of `job`.
 pub const SET_NO: &str = "SELECT set_no FROM result_sets WHERE job = ?1";
@@ -25,10 +29,19 @@ pub const INSERT_PURGE: &str = "INSERT INTO purges (set_no) VALUES (?1)";
 pub const NEXT_PURGE: &str = "SELECT set_no FROM purges ORDER BY set_no LIMIT 1";
 /// By primary key.
 pub const DELETE_PURGE: &str = "DELETE FROM purges WHERE set_no = ?1";
+
 /// By primary key.
-pub const DELETE_ROWS: &str = "
-    DELETE FROM results
-    WHERE id IN (SELECT id FROM results WHERE id >= ?1 AND id < ?2 LIMIT ?3)";
+pub const LENGTHEN_REGION: &str = "UPDATE regions SET length = length + ?3 WHERE set_no = ?1 AND offset = ?2";
+pub const INSERT_REGION: &str = "INSERT INTO regions (set_no, offset, length) VALUES (?1, ?2, ?3)";
+/// By primary key.
+pub const REGIONS: &str = "
+    SELECT offset, length
+    FROM regions
+    WHERE set_no = ?1
+    ORDER BY offset
+    LIMIT ?2";
+/// By primary key.
+pub const DELETE_REGIONS: &str = "DELETE FROM regions WHERE set_no = ?1 AND offset <= ?2";
 
 /// By the unique index of `name`.
 pub const SOURCE_NO: &str = "SELECT no FROM data_sources WHERE name = ?1";
@@ -55,23 +68,21 @@ pub const TOTAL: &str = "SELECT coalesce(sum(n), 0) FROM counters";
 /// By primary key.
 pub const DELETE_COUNTERS: &str = "DELETE FROM counters WHERE set_no = ?1";
 
-pub const INSERT_ROW: &str = "
-    INSERT INTO results (id, identity, tag, created_at, modified_at, body)
-    VALUES (?1, ?2, ?3, ?4, ?4, ?5)";
-/// By primary key.
-pub const UPDATE_ROW: &str = "UPDATE results SET tag = ?2, modified_at = ?3, body = ?4 WHERE id = ?1";
-/// By primary key.
-pub const ROW_HEAD: &str = "SELECT identity, tag FROM results WHERE id = ?1";
-/// By primary key.
-pub const ROW: &str = "SELECT id, tag, created_at, modified_at, body FROM results WHERE id = ?1";
-/// By primary key.
-pub const ROWS: &str = "
-    SELECT id, tag, created_at, modified_at, body
-    FROM results
-    WHERE id >= ?1 AND id < ?2
+pub const INSERT_PACK: &str = "INSERT INTO packs (id, created_at, offset, heads) VALUES (?1, ?2, ?3, ?4)";
+/// By primary key: the pack that holds the row ?1, or the last one before it, of a set that begins at ?2.
+pub const PACK_BEFORE: &str = "
+    SELECT id, created_at, offset, heads
+    FROM packs
+    WHERE id <= ?1 AND id >= ?2
+    ORDER BY id DESC
+    LIMIT 1";
+/// By primary key: from the pack that holds the row ?1 to the row ?3, in a set that begins at ?2.
+pub const PACKS: &str = "
+    SELECT id, created_at, offset, heads
+    FROM packs
+    WHERE id >= coalesce((SELECT max(id) FROM packs WHERE id <= ?1 AND id >= ?2), ?1) AND id <= ?3
     ORDER BY id";
-
-/// No index: the writer says which numbers are new.
-pub const INSERT_CHANGED_TAG: &str = "INSERT INTO changed_tags (no, key, sequence) VALUES (?1, ?2, ?3)";
 /// By primary key.
-pub const LAST_CHANGED_TAG: &str = "SELECT coalesce(max(no), 0) FROM changed_tags";
+pub const DELETE_PACKS: &str = "
+    DELETE FROM packs
+    WHERE id IN (SELECT id FROM packs WHERE id >= ?1 AND id < ?2 LIMIT ?3)";

@@ -5,10 +5,11 @@
 //! to it, after which the log begins anew.
 
 use super::index_runs::{Maintenance, Step};
+use super::purge;
 use super::queue::{Chore, Queue};
-use super::sql;
+use super::segment::Segment;
 use crate::store::StoreError;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -82,6 +83,7 @@ impl Wake {
 /// The tidier of one file.
 pub struct Tidier {
     connection: Connection,
+    segment: Arc<Segment>,
     maintenance: Maintenance,
     queue: Arc<Queue>,
     wake: Wake,
@@ -89,8 +91,14 @@ pub struct Tidier {
 
 impl Tidier {
     /// `connection` must be able to write: checkpoints need that.
-    pub fn new(connection: Connection, maintenance: Maintenance, queue: Arc<Queue>, wake: Wake) -> Self {
-        Self { connection, maintenance, queue, wake }
+    pub fn new(
+        connection: Connection,
+        segment: Arc<Segment>,
+        maintenance: Maintenance,
+        queue: Arc<Queue>,
+        wake: Wake,
+    ) -> Self {
+        Self { connection, segment, maintenance, queue, wake }
     }
 
     /// Works until the file is closed.
@@ -140,16 +148,14 @@ impl Tidier {
                 None => break,
             }
         }
-        while let Some(set_no) =
-            self.connection.prepare_cached(sql::NEXT_PURGE)?.query_row([], |row| row.get::<_, i64>(0)).optional()?
-        {
+        while let Some(purge) = purge::next_step(&self.connection, &self.segment)? {
             if self.wake.is_closing() {
                 return Err(StoreError::Closing);
             }
             if self.wake.checkpoint_wanted() {
                 self.checkpoint();
             }
-            await_chore(&self.queue.submit_chore(Chore::Purge { set_no: set_no as u64 }))?;
+            await_chore(&self.queue.submit_chore(Chore::Purge(purge)))?;
         }
         Ok(())
     }

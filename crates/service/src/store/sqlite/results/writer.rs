@@ -3,39 +3,49 @@
 //! What memory says about the file (next sequence, known data sources, the index) changes only after the commit: a group
 //! works on a [`Draft`], which is thrown away when the transaction fails. Then every request is tried alone, so that one
 //! too large for the disk does not fail the others.
+//!
+//! The bodies of a group are made durable in the segment before the transaction that names them is committed. Of a group
+//! that failed they are cut off again.
 
-use super::index_runs::{Entry, Index};
-use super::keys::{Hashes, Kind, MAX_SEQUENCE, MAX_SETS, MAX_SOURCES, Tag, index_key, row_id};
+use super::draft::Draft;
+use super::index_runs::{Index, last_pending};
+use super::keys::{Hashes, Kind, MAX_SEQUENCE, MAX_SETS, MAX_SOURCES, Tag, index_key};
+use super::pack::{Head, PackFinder};
 use super::queue::{Chore, ChoreRequest, Outcome, Queue, Request, Work};
+use super::revisions;
+use super::segment::Segment;
 use super::sql;
 use super::tidier::Wake;
 use crate::store::sqlite::connection::in_transaction;
 use crate::store::{StoreError, Upserted};
 use docket_contract::result::Record;
 use docket_contract::{JobId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Data sources and sets whose numbers are kept in memory.
 const NAMES: usize = 4096;
-/// Rows of a set that is gone that one transaction removes.
-const PURGED_ROWS: usize = 4000;
 
 /// What memory knows about the file.
 #[derive(Default)]
 struct Known {
     next_sequence: u64,
-    last_changed_tag: i64,
+    last_pending: i64,
+    /// Where the bodies that were acknowledged end.
+    end: u64,
     sets: HashMap<JobId, u64>,
     sources: HashMap<String, u64>,
+    /// The last region of a set: where it begins and ends.
+    regions: HashMap<u64, (u64, u64)>,
 }
 
 /// The writer of one file.
 pub struct Writer {
     connection: Connection,
     index: Arc<Index>,
+    segment: Arc<Segment>,
     known: Known,
     /// Pages in the log after the last commit.
     log_pages: Arc<AtomicUsize>,
@@ -43,34 +53,20 @@ pub struct Writer {
     wake: Wake,
 }
 
-/// What a transaction will have changed.
-#[derive(Default)]
-struct Draft {
-    next_sequence: u64,
-    last_changed_tag: i64,
-    sets: HashMap<JobId, u64>,
-    sources: HashMap<String, u64>,
-    deleted: Vec<JobId>,
-    /// Rows written, by set and identity: sequence and tag.
-    rows: HashMap<(u64, [u8; 16]), (u64, Tag)>,
-    entries: Vec<Entry>,
-    counts: HashMap<(u64, Tag), i64>,
-    last_sequences: HashMap<u64, u64>,
-}
-
 impl Writer {
-    /// Takes over the connection of an open file. `log_limit` is the length of the log, in pages, at which the writer
-    /// stops to move it into the file.
+    /// Takes over the connection of an open file. At the first length of the log, in pages, the tidier moves it into the
+    /// file; at the second the writer stops to do that.
     pub fn new(
         mut connection: Connection,
         index: Arc<Index>,
+        segment: Arc<Segment>,
         wake: Wake,
-        log_target: usize,
-        log_limit: usize,
+        (log_target, log_limit): (usize, usize),
     ) -> Result<Self, StoreError> {
         let known = Known {
             next_sequence: connection.query_row(sql::NEXT_SEQUENCE, [], |row| row.get::<_, i64>(0))? as u64,
-            last_changed_tag: connection.query_row(sql::LAST_CHANGED_TAG, [], |row| row.get(0))?,
+            last_pending: last_pending(&connection)?,
+            end: segment.end(),
             ..Known::default()
         };
         let log_pages = Arc::new(AtomicUsize::new(0));
@@ -83,7 +79,7 @@ impl Writer {
             }
             Ok(())
         }))?;
-        Ok(Self { connection, index, known, log_pages, log_limit, wake })
+        Ok(Self { connection, index, segment, known, log_pages, log_limit, wake })
     }
 
     /// Works until the queue is closed and empty; gives the connection back.
@@ -101,7 +97,7 @@ impl Writer {
 
     fn freeze_ripe(&self) {
         if self.index.is_ripe() {
-            self.index.freeze(self.known.next_sequence - 1, self.known.last_changed_tag);
+            self.index.freeze(self.known.next_sequence - 1, self.known.last_pending);
             self.wake.tidy();
         }
     }
@@ -150,49 +146,33 @@ impl Writer {
 
     /// Does all of it in one transaction, or nothing.
     fn commit(&mut self, works: &[&Work], chores: &[&Chore]) -> Result<(Vec<Outcome>, Vec<usize>), StoreError> {
-        let mut draft = Draft {
-            next_sequence: self.known.next_sequence,
-            last_changed_tag: self.known.last_changed_tag,
-            ..Draft::default()
-        };
+        let known = &self.known;
+        let mut draft = Draft::new(known.next_sequence, known.last_pending, known.end);
         let outcomes = in_transaction(&self.connection, || {
             let outcomes = works.iter().map(|work| self.work(&mut draft, work)).collect::<Result<_, _>>()?;
             let rows = chores.iter().map(|chore| self.chore(chore)).collect::<Result<_, _>>()?;
-            draft.save_counts(&self.connection)?;
-            if draft.next_sequence != self.known.next_sequence {
-                let mut statement = self.connection.prepare_cached(sql::SET_NEXT_SEQUENCE)?;
-                statement.execute([draft.next_sequence as i64])?;
-                let mut statement = self.connection.prepare_cached(sql::SET_LAST_SEQUENCE)?;
-                for (set_no, last) in &draft.last_sequences {
-                    statement.execute([*set_no as i64, *last as i64])?;
-                }
-            }
+            draft.save(&self.connection, &self.segment, &self.known.regions)?;
             Ok::<_, StoreError>((outcomes, rows))
-        })?;
+        })
+        .inspect_err(|_| self.segment.cut(self.known.end))?;
         self.index.publish(&draft.entries);
         self.known.next_sequence = draft.next_sequence;
-        self.known.last_changed_tag = draft.last_changed_tag;
+        self.known.last_pending = draft.last_pending;
+        self.known.end = draft.end;
         if !draft.deleted.is_empty() {
             self.known.sets.retain(|job, _| !draft.deleted.contains(job));
             self.wake.tidy();
         }
         remember(&mut self.known.sets, draft.sets);
         remember(&mut self.known.sources, draft.sources);
+        remember(&mut self.known.regions, draft.last_regions);
         Ok(outcomes)
     }
 
     fn chore(&self, chore: &Chore) -> Result<usize, StoreError> {
         match chore {
             Chore::Index(step) => step.apply(&self.connection),
-            Chore::Purge { set_no } => {
-                let range = (row_id(*set_no, 0), row_id(*set_no + 1, 0));
-                let mut statement = self.connection.prepare_cached(sql::DELETE_ROWS)?;
-                let rows = statement.execute(params![range.0, range.1, PURGED_ROWS as i64])?;
-                if rows < PURGED_ROWS {
-                    self.connection.prepare_cached(sql::DELETE_PURGE)?.execute([*set_no as i64])?;
-                }
-                Ok(rows)
-            }
+            Chore::Purge(purge) => purge.apply(&self.connection),
             Chore::EndCheckpoint => Ok(0),
         }
     }
@@ -214,9 +194,7 @@ impl Writer {
         for statement in [sql::DELETE_COUNTERS, sql::DELETE_SET, sql::INSERT_PURGE] {
             self.connection.prepare_cached(statement)?.execute(no)?;
         }
-        draft.sets.remove(&job);
-        draft.last_sequences.remove(&set_no);
-        draft.deleted.push(job);
+        draft.forget(job, set_no);
         Ok(total as u64)
     }
 
@@ -274,8 +252,7 @@ impl Writer {
     ) -> Result<Upserted, StoreError> {
         let set_no = self.set(draft, job)?;
         let known = self.known_rows(set_no, hashes)?;
-        let mut insert = self.connection.prepare_cached(sql::INSERT_ROW)?;
-        let mut update = self.connection.prepare_cached(sql::UPDATE_ROW)?;
+        draft.begin(set_no, now);
         let mut upserted = Upserted::default();
         let mut last_source: Option<(&str, u64)> = None;
         for ((record, hashes), known) in records.iter().zip(hashes).zip(known) {
@@ -289,39 +266,24 @@ impl Writer {
                 }
             };
             let tag = Tag::new(source, record.country, record.status);
+            let body = record.json.as_bytes();
             let row = (set_no, hashes.identity);
-            let Some((sequence, old)) = draft.rows.get(&row).copied().or(known) else {
-                let sequence = draft.next_sequence;
-                if sequence > MAX_SEQUENCE {
-                    return Err(StoreError::Internal("the storage has given all its ids".to_owned()));
-                }
-                draft.next_sequence += 1;
-                let id = row_id(set_no, sequence);
-                insert.execute(params![id, hashes.identity, tag.0 as i64, now.as_millis(), record.json])?;
+            if let Some((sequence, old)) = draft.rows.get(&row).copied().or(known) {
+                draft.revise(sequence, (old, tag), body);
                 draft.rows.insert(row, (sequence, tag));
-                draft.add_entries(set_no, sequence, hashes, tag);
-                *draft.counts.entry((set_no, tag)).or_default() += 1;
-                upserted.created += 1;
+                upserted.updated += 1;
                 continue;
-            };
-            update.execute(params![row_id(set_no, sequence), tag.0 as i64, now.as_millis(), record.json])?;
-            if tag != old {
-                *draft.counts.entry((set_no, old)).or_default() -= 1;
-                *draft.counts.entry((set_no, tag)).or_default() += 1;
             }
-            let key = tag.key(set_no);
-            if key != old.key(set_no) {
-                draft.last_changed_tag += 1;
-                let change = params![draft.last_changed_tag, key as i64, sequence as i64];
-                self.connection.prepare_cached(sql::INSERT_CHANGED_TAG)?.execute(change)?;
-                draft.entries.push(Entry { key, sequence });
+            if draft.next_sequence > MAX_SEQUENCE {
+                return Err(StoreError::Internal("the storage has given all its ids".to_owned()));
             }
+            let length = u32::try_from(body.len()).map_err(|error| StoreError::Internal(error.to_string()))?;
+            let head = Head { identity: hashes.identity, tag, length };
+            let sequence = draft.append(&self.connection, hashes, head, body)?;
             draft.rows.insert(row, (sequence, tag));
-            upserted.updated += 1;
+            upserted.created += 1;
         }
-        if upserted.created > 0 {
-            draft.last_sequences.insert(set_no, draft.next_sequence - 1);
-        }
+        draft.end(&self.connection)?;
         Ok(upserted)
     }
 
@@ -336,38 +298,31 @@ impl Writer {
         candidates.sort_unstable();
         candidates.dedup();
         let mut known = vec![None; hashes.len()];
-        let mut statement = self.connection.prepare_cached(sql::ROW_HEAD)?;
+        let mut packs = PackFinder::new(&self.connection, set_no)?;
+        let mut found: Vec<(u64, usize)> = Vec::with_capacity(candidates.len());
         for (sequence, place) in candidates {
-            let mut rows = statement.query([row_id(set_no, sequence)])?;
-            if let Some(row) = rows.next()?
-                && row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)? == hashes[place].identity
+            if let Some(row) = packs.find(sequence)?
+                && row.head.identity == hashes[place].identity
             {
-                known[place] = Some((sequence, Tag(row.get::<_, i64>(1)? as u64)));
+                known[place] = Some((sequence, row.head.tag));
+                found.push((sequence, place));
             }
+        }
+        // An identity that comes twice has the same row twice.
+        let mut sequences: Vec<u64> = found.iter().map(|(sequence, _)| *sequence).collect();
+        sequences.dedup();
+        let mut revisions = self.index.revisions_of(&self.connection, &sequences)?.into_iter().peekable();
+        for same in found.chunk_by(|one, other| one.0 == other.0) {
+            let Some((sequence, at)) = revisions.next_if(|(revised, _)| *revised == same[0].0) else { continue };
+            let tag = revisions::head(&self.segment, sequence, at)?.tag;
+            same.iter().for_each(|(_, place)| known[*place] = Some((sequence, tag)));
         }
         Ok(known)
     }
 }
 
-impl Draft {
-    fn add_entries(&mut self, set_no: u64, sequence: u64, hashes: &Hashes, tag: Tag) {
-        let identity = index_key(Kind::Identity, &hashes.identity);
-        let ids = [hashes.business_partner, hashes.external_id].into_iter().flatten();
-        let keys = [identity, tag.key(set_no)].into_iter().chain(ids);
-        self.entries.extend(keys.map(|key| Entry { key, sequence }));
-    }
-
-    fn save_counts(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let mut statement = connection.prepare_cached(sql::COUNT)?;
-        for ((set_no, tag), change) in self.counts.drain().filter(|(_, change)| *change != 0) {
-            statement.execute([set_no as i64, tag.0 as i64, change])?;
-        }
-        Ok(())
-    }
-}
-
 /// Adds names to those kept in memory; begins anew when they become too many.
-fn remember<K: std::hash::Hash + Eq>(known: &mut HashMap<K, u64>, new: HashMap<K, u64>) {
+fn remember<K: std::hash::Hash + Eq, V>(known: &mut HashMap<K, V>, new: HashMap<K, V>) {
     if known.len() + new.len() > NAMES {
         known.clear();
     }

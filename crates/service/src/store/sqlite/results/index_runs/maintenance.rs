@@ -9,7 +9,7 @@ use super::{Entry, Frozen, Index, sql};
 use crate::store::StoreError;
 use crate::store::sqlite::connection::damaged;
 use crate::store::sqlite::results::bloom::Bloom;
-use crate::store::sqlite::results::keys::Kind;
+use crate::store::sqlite::results::keys::{Kind, first_key};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ pub enum Step {
     Filter(i64, Vec<u8>),
     /// The run is complete.
     Finish {
-        /// Its number, level, entries and fences.
-        run: (u64, u32, u64, Vec<u8>),
+        /// Its number, level, entries, revisions and fences.
+        run: (u64, u32, u64, u64, Vec<u8>),
         /// The runs whose entries it holds.
         replaces: Vec<u64>,
-        /// The new watermark, and the last row of `changed_tags` that it holds.
+        /// The new watermark, and the last row of `pending_entries` that it holds.
         watermark: Option<(u64, i64)>,
     },
     /// Some blocks of a run that is no more.
@@ -66,19 +66,20 @@ impl Step {
                 connection.prepare_cached(sql::INSERT_FILTER)?.execute(params![id, bytes])?;
                 Ok(0)
             }
-            Self::Finish { run: (no, level, entries, fences), replaces, watermark } => {
+            Self::Finish { run: (no, level, entries, revisions, fences), replaces, watermark } => {
                 connection.prepare_cached(sql::INSERT_RUN)?.execute(params![
                     *no as i64,
                     level,
                     *entries as i64,
+                    *revisions as i64,
                     fences
                 ])?;
                 for replaced in replaces {
                     connection.prepare_cached(sql::DELETE_RUN)?.execute([*replaced as i64])?;
                 }
-                if let Some((sequence, changed_tags)) = watermark {
+                if let Some((sequence, pending)) = watermark {
                     connection.prepare_cached(sql::SET_WATERMARK)?.execute([*sequence as i64])?;
-                    connection.prepare_cached(sql::DELETE_CHANGED_TAGS)?.execute([changed_tags])?;
+                    connection.prepare_cached(sql::DELETE_PENDING)?.execute([pending])?;
                 }
                 Ok(0)
             }
@@ -281,11 +282,11 @@ impl Maintenance {
             if replaces.len() < self.index.options.merge {
                 continue;
             }
-            let hashes = |run: &Arc<Run>| {
-                let tags = (Kind::Tag as u64) << 62;
+            let in_filter = |run: &Arc<Run>| {
+                let tags = first_key(Kind::Tag);
                 run.fences.partition_point(|fence| fence.key < tags) * self.index.options.block_entries
             };
-            let builder = self.builder(level + 1, replaces.iter().map(hashes).sum());
+            let builder = self.builder(level + 1, replaces.iter().map(in_filter).sum());
             let cursor = |run: &Arc<Run>| Cursor { run: run.clone(), next_block: 0, ahead: Vec::new() };
             let source = Source::Runs(replaces.iter().map(cursor).collect());
             let job = Job { source, builder, filter_parts: None, frozen: None, replaces };
@@ -327,7 +328,7 @@ impl Job {
         Ok(Step::Finish {
             run: self.builder.row(),
             replaces: self.replaces.iter().map(|run| run.no).collect(),
-            watermark: self.frozen.as_ref().map(|frozen| (frozen.watermark, frozen.changed_tags)),
+            watermark: self.frozen.as_ref().map(|frozen| (frozen.watermark, frozen.pending)),
         })
     }
 }

@@ -1,8 +1,8 @@
 //! The entries that no run holds yet.
 
 use super::Entry;
-use crate::store::sqlite::results::keys::is_hash;
-use std::collections::HashMap;
+use crate::store::sqlite::results::keys::{Kind, is_of, revision_key, sequence_of};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// Keys are hashes already.
@@ -21,31 +21,46 @@ impl Hasher for KeyAsHash {
     }
 
     fn write_u64(&mut self, key: u64) {
-        // The map tells entries of a bucket apart by the highest bits, which are the kind here.
+        // The map tells entries of a bucket apart by the highest bits, of which three are the kind here.
         self.0 = key.rotate_left(20);
     }
 }
 
 const END: u32 = u32::MAX;
 
-/// A map from a key to all its sequences; tags apart, as few keys there have very many.
+/// A map from a key to all its sequences. Tags apart, as few keys there have very many; revisions apart, as they are
+/// asked for by ranges of rows.
 #[derive(Default)]
 pub struct Memory {
     /// The place in `links` of a key's newest entry.
     heads: HashMap<u64, u32, BuildHasherDefault<KeyAsHash>>,
     /// Sequence and the place of the key's next older entry.
     links: Vec<(u64, u32)>,
+    /// The newest place of each revised row, by its key.
+    revisions: BTreeMap<u64, u64>,
+    /// Entries of revisions that came, newest or not.
+    revised: usize,
     tags: Vec<Entry>,
 }
 
 impl Memory {
     pub fn len(&self) -> usize {
-        self.links.len() + self.tags.len()
+        self.links.len() + self.revised + self.tags.len()
+    }
+
+    pub fn has_revisions(&self) -> bool {
+        !self.revisions.is_empty()
     }
 
     pub fn insert(&mut self, entry: Entry) {
-        if !is_hash(entry.key) {
+        if is_of(Kind::Tag, entry.key) {
             self.tags.push(entry);
+            return;
+        }
+        if is_of(Kind::Revision, entry.key) {
+            let newest = self.revisions.entry(entry.key).or_default();
+            *newest = entry.sequence.max(*newest);
+            self.revised += 1;
             return;
         }
         let place = self.links.len() as u32;
@@ -53,8 +68,12 @@ impl Memory {
         self.links.push((entry.sequence, older));
     }
 
-    /// Calls `found` with every sequence of a hash key.
+    /// Calls `found` with every sequence of a hash key, or the place of a row's newest revision.
     pub fn find(&self, key: u64, mut found: impl FnMut(u64)) {
+        if is_of(Kind::Revision, key) {
+            self.revisions.get(&key).into_iter().for_each(|place| found(*place));
+            return;
+        }
         let mut place = self.heads.get(&key).copied().unwrap_or(END);
         while let Some((sequence, older)) = self.links.get(place as usize) {
             found(*sequence);
@@ -68,12 +87,18 @@ impl Memory {
         self.tags.iter().filter(wanted).map(|entry| entry.sequence)
     }
 
+    /// The rows behind a sequence that were revised, in order, with the place of the newest revision.
+    pub fn revisions_behind(&self, after: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.revisions.range(revision_key(after + 1)..).map(|(key, place)| (sequence_of(*key as i64), *place))
+    }
+
     /// All entries in order.
     pub fn sorted(&self) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(self.len());
         for key in self.heads.keys() {
             self.find(*key, |sequence| entries.push(Entry { key: *key, sequence }));
         }
+        entries.extend(self.revisions.iter().map(|(key, place)| Entry { key: *key, sequence: *place }));
         entries.extend_from_slice(&self.tags);
         entries.sort_unstable();
         entries.dedup();

@@ -7,9 +7,13 @@
 //! written about as often as the logarithm of the number of runs. Nothing is ever changed in place.
 //!
 //! An entry is a key of 64 bits and a sequence. The kind stands in the key's highest bits: identity, business partner,
-//! external id (62 bits of a keyed hash each), or tag (set, data source and verdict). The same entry may be there twice,
+//! external id (61 bits of a keyed hash each), or tag (set, data source and verdict). The same entry may be there twice,
 //! and entries outlive what they point to: a deleted set, a changed verdict, another id with the same hash. The row
 //! decides; an entry is a hint where to look. What must hold is only that *every* row can be found.
+//!
+//! Entries of one kind are more than hints: those of **revisions**. Their key is the sequence of a row, and in place of a
+//! sequence stands where in the segment a newer body of the row begins. The highest place of a row is its newest, and
+//! when runs are made only that one is kept.
 //!
 //! Written in slices, each a step in some transaction of the file's writer:
 //! 1. blocks and filter of a new run, as many steps as it takes. Nobody reads them yet.
@@ -18,34 +22,37 @@
 //! 3. the blocks of replaced runs are deleted, once no reader holds them.
 //!
 //! After a crash between any two steps the file holds the old runs or the new one. Blocks without a run are deleted when
-//! the file is opened; rows behind the watermark are read again, and so nothing but the rows has to be durable. A
-//! verdict that changes on a row before the watermark is the exception: its entry waits in `changed_tags` meanwhile.
+//! the file is opened; rows behind the watermark are read again, and so nothing but the rows has to be durable. What
+//! their packs do not tell is the exception, revisions and changed verdicts: those entries wait in `pending_entries`
+//! meanwhile.
 
 mod maintenance;
 mod memory;
+mod recovery;
 mod run;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use maintenance::{Maintenance, Step};
+pub use recovery::{last_pending, save_pending};
+pub use run::PAGE_ENTRIES;
+pub use view::Revisions;
 
 use super::bloom::Bloom;
-use super::keys::{Hasher, Kind, Tag, index_key, row_id, sequence_of};
+use super::keys::Hasher;
 use super::readers::in_snapshot;
+use super::segment::Segment;
 use crate::store::StoreError;
-use crate::store::encode::FilterIds;
 use crate::store::sqlite::connection::damaged;
-use docket_contract::JobId;
 use memory::Memory;
-pub use run::PAGE_ENTRIES;
 use run::{BLOCK_BITS, Run};
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use uuid::Uuid;
 
-/// A key and the sequence of a row that it finds.
+/// A key and the sequence of a row that it finds; of a revision's key, the place where the revision stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     pub key: u64,
@@ -93,8 +100,8 @@ struct Frozen {
     memory: Memory,
     /// The watermark once the run is there.
     watermark: u64,
-    /// The last row of `changed_tags` among the entries.
-    changed_tags: i64,
+    /// The last row of `pending_entries` among the entries.
+    pending: i64,
 }
 
 struct Shared {
@@ -122,6 +129,7 @@ impl Index {
     /// Reads the runs, and again the rows behind the watermark.
     pub fn load(
         connection: &Connection,
+        segment: &Segment,
         hasher: &mut Hasher,
         options: IndexOptions,
         filters: Arc<FilterMemory>,
@@ -131,11 +139,12 @@ impl Index {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (no, level) = (row.get::<_, i64>(0)? as u64, row.get(1)?);
-            let fences = row.get_ref(2)?.as_blob().ok().and_then(Run::read_fences);
+            let revisions = row.get::<_, i64>(2)? as u64;
+            let fences = row.get_ref(3)?.as_blob().ok().and_then(Run::read_fences);
             let fences = fences.ok_or_else(|| damaged("the fences of an index run make no sense"))?;
-            runs.push(Run { no, level, fences, filter: None });
+            runs.push(Run { no, level, fences, revisions, filter: None });
         }
-        let active = read_behind(connection, hasher)?;
+        let active = recovery::read_behind(connection, segment, hasher)?;
         let index = Self { shared: RwLock::new(Shared { active, frozen: None, runs: Vec::new() }), options, filters };
         for mut run in runs {
             let filter = read_filter(connection, run.no)?;
@@ -169,18 +178,21 @@ impl Index {
         self.read(|shared| shared.frozen.is_some() && shared.active.len() >= 2 * self.options.run_entries)
     }
 
-    /// Makes what is in memory a run to come. `watermark` is the last sequence given, `changed_tags` the last number.
-    pub fn freeze(&self, watermark: u64, changed_tags: i64) {
+    /// Makes what is in memory a run to come. `watermark` is the last sequence given, `pending` the last row
+    /// of `pending_entries`.
+    pub fn freeze(&self, watermark: u64, pending: i64) {
         self.write(|shared| {
             if shared.frozen.is_none() && shared.active.len() > 0 {
                 let memory = std::mem::take(&mut shared.active);
-                shared.frozen = Some(Arc::new(Frozen { memory, watermark, changed_tags }));
+                shared.frozen = Some(Arc::new(Frozen { memory, watermark, pending }));
             }
         });
     }
 
-    /// Calls `found` with the place in `keys` and the sequence of every entry of these hash keys, which must be in
-    /// ascending order. Sequences come in no order, and may come twice.
+    /// Calls `found` with the place in `keys` and the sequence of every entry of these keys, which are no tags and must be
+    /// in ascending order. Sequences come in no order, and may come twice.
+    ///
+    /// Only the writer may ask this within a transaction: see `view.rs`.
     pub fn find(
         &self,
         connection: &Connection,
@@ -248,39 +260,4 @@ fn read_filter(connection: &Connection, run: u64) -> Result<Bloom, StoreError> {
     }
     Bloom::from_parts(parts.iter().map(Vec::as_slice))
         .ok_or_else(|| damaged("the filter of an index run has a wrong length"))
-}
-
-/// The entries of the rows that no run holds.
-fn read_behind(connection: &Connection, hasher: &mut Hasher) -> Result<Memory, StoreError> {
-    let mut memory = Memory::default();
-    let watermark: i64 = connection.query_row(sql::WATERMARK, [], |row| row.get(0))?;
-    let mut statement = connection.prepare(sql::SETS_BEHIND)?;
-    let sets: Vec<(i64, [u8; 16])> =
-        statement.query_map([watermark], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    let mut statement = connection.prepare(sql::ROWS_BEHIND)?;
-    for (set_no, job) in sets {
-        let (set_no, job) = (set_no as u64, JobId(Uuid::from_bytes(job)));
-        let mut rows = statement.query([row_id(set_no, watermark as u64), row_id(set_no + 1, 0)])?;
-        while let Some(row) = rows.next()? {
-            let sequence = sequence_of(row.get(0)?);
-            let identity: [u8; 16] = row.get(1)?;
-            let ids = FilterIds::read(row.get_ref(3)?.as_bytes().map_err(rusqlite::Error::from)?)?;
-            let mut add = |key| memory.insert(Entry { key, sequence });
-            add(index_key(Kind::Identity, &identity));
-            add(Tag(row.get::<_, i64>(2)? as u64).key(set_no));
-            for (kind, id) in [(Kind::BusinessPartner, &ids.business_partner_id), (Kind::ExternalId, &ids.external_id)]
-            {
-                if let Some(id) = id {
-                    add(hasher.key(kind, job, &id.0));
-                }
-            }
-        }
-    }
-    let mut statement = connection.prepare(sql::CHANGED_TAGS)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (key, sequence) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64);
-        memory.insert(Entry { key, sequence });
-    }
-    Ok(memory)
 }

@@ -4,7 +4,7 @@ use super::{Entry, IndexOptions, sql};
 use crate::store::StoreError;
 use crate::store::sqlite::connection::damaged;
 use crate::store::sqlite::results::bloom::Bloom;
-use crate::store::sqlite::results::keys::is_hash;
+use crate::store::sqlite::results::keys::{Kind, is_of, revision_key, sequence_of};
 use rusqlite::{CachedStatement, Connection};
 
 /// Bytes of an entry in a block: the key, and 40 bits of sequence.
@@ -77,6 +77,8 @@ pub struct Run {
     /// How often its entries were merged.
     pub level: u32,
     pub fences: Vec<Entry>,
+    /// How many of its entries are places of revisions.
+    pub revisions: u64,
     /// `None` when the memory for filters is used up: the blocks are asked then.
     pub filter: Option<Bloom>,
 }
@@ -91,8 +93,8 @@ impl Run {
         self.fences.partition_point(|fence| *fence < entry).saturating_sub(1)
     }
 
-    /// Calls `found` with the place in `keys` and the sequence of every entry of these hash keys, which must be in
-    /// ascending order.
+    /// Calls `found` with the place in `keys` and the sequence of every entry of these keys, which are no tags and must be
+    /// in ascending order.
     pub fn find(
         &self,
         connection: &Connection,
@@ -156,6 +158,37 @@ impl Run {
         Ok(())
     }
 
+    /// The places of the revisions of the rows from `first` to `last`, in order, behind those that are there already.
+    pub fn revisions(
+        &self,
+        connection: &Connection,
+        first: u64,
+        last: u64,
+        places: &mut Vec<(u64, u64)>,
+    ) -> Result<(), StoreError> {
+        if self.revisions == 0 {
+            return Ok(());
+        }
+        let (first, last) = (Entry { key: revision_key(first), sequence: 0 }, revision_key(last));
+        let mut statement = connection.prepare_cached(sql::BLOCK)?;
+        let mut loaded = Loaded::default();
+        for block in self.first_block(first)..self.blocks() {
+            if self.fences[block].key > last {
+                break;
+            }
+            loaded.load(&mut statement, self.no, block)?;
+            let block = Block::read(&loaded.bytes)?;
+            for place in block.seek(first)..block.len() {
+                let entry = block.entry(place);
+                if entry.key > last {
+                    return Ok(());
+                }
+                places.push((sequence_of(entry.key as i64), entry.sequence));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that the fences fit: what is read from a file may be anything.
     pub fn read_fences(bytes: &[u8]) -> Option<Vec<Entry>> {
         let (words, rest) = bytes.as_chunks::<16>();
@@ -204,6 +237,7 @@ pub struct Builder {
     pub no: u64,
     pub level: u32,
     entries: u64,
+    revisions: u64,
     fences: Vec<Entry>,
     filter: Bloom,
     open: Vec<Entry>,
@@ -219,6 +253,7 @@ impl Builder {
             no,
             level,
             entries: 0,
+            revisions: 0,
             fences: Vec::new(),
             filter,
             open: Vec::with_capacity(block_entries),
@@ -228,13 +263,21 @@ impl Builder {
 
     /// Adds an entry; answers a block when one is full.
     pub fn push(&mut self, entry: Entry) -> Option<(i64, Vec<u8>)> {
-        if self.open.last() == Some(&entry) {
-            return None;
+        let is_revision = is_of(Kind::Revision, entry.key);
+        match self.open.last_mut() {
+            Some(last) if *last == entry => return None,
+            // Of a row's revisions the newest counts.
+            Some(last) if is_revision && last.key == entry.key => {
+                *last = entry;
+                return None;
+            }
+            _ => {}
         }
-        if is_hash(entry.key) {
+        if !is_of(Kind::Tag, entry.key) {
             self.filter.insert(entry.key);
         }
-        // The block is closed only by the entry behind it, so that `open` knows the last entry.
+        self.revisions += u64::from(is_revision);
+        // A block is closed only by the entry behind it, so that `open` knows the last entry.
         let full = if self.open.len() == self.block_entries { self.close_block() } else { None };
         self.open.push(entry);
         full
@@ -254,12 +297,13 @@ impl Builder {
         &self.filter
     }
 
-    /// What the table of runs says of it: number, level, entries and fences.
-    pub fn row(&self) -> (u64, u32, u64, Vec<u8>) {
-        (self.no, self.level, self.entries, Run::write_fences(&self.fences))
+    /// What the table of runs says of it: number, level, entries, revisions and fences.
+    pub fn row(&self) -> (u64, u32, u64, u64, Vec<u8>) {
+        (self.no, self.level, self.entries, self.revisions, Run::write_fences(&self.fences))
     }
 
     pub fn into_run(self) -> Run {
-        Run { no: self.no, level: self.level, fences: self.fences, filter: Some(self.filter) }
+        let Self { no, level, fences, revisions, filter, .. } = self;
+        Run { no, level, fences, revisions, filter: Some(filter) }
     }
 }

@@ -1,10 +1,12 @@
 //! The statements of the index. All tables here are found by their primary key.
 
-pub const RUNS: &str = "SELECT run, level, fences FROM runs ORDER BY run";
-pub const INSERT_RUN: &str = "INSERT INTO runs (run, level, entries, fences) VALUES (?1, ?2, ?3, ?4)";
+pub const RUNS: &str = "SELECT run, level, revisions, fences FROM runs ORDER BY run";
+pub const INSERT_RUN: &str = "
+    INSERT INTO runs (run, level, entries, revisions, fences)
+    VALUES (?1, ?2, ?3, ?4, ?5)";
 pub const DELETE_RUN: &str = "DELETE FROM runs WHERE run = ?1";
 pub const SET_WATERMARK: &str = "UPDATE progress SET watermark = ?1";
-pub const DELETE_CHANGED_TAGS: &str = "DELETE FROM changed_tags WHERE no <= ?1";
+pub const DELETE_PENDING: &str = "DELETE FROM pending_entries WHERE no <= ?1";
 
 pub const BLOCK: &str = "SELECT entries FROM run_blocks WHERE id = ?1";
 pub const BLOCKS: &str = "
@@ -32,9 +34,7 @@ pub const NEXT_FILTER: &str = "SELECT id FROM run_filters WHERE id >= ?1 ORDER B
 
 pub const WATERMARK: &str = "SELECT watermark FROM progress";
 pub const SETS_BEHIND: &str = "SELECT set_no, job FROM result_sets WHERE last_sequence > ?1";
-pub const ROWS_BEHIND: &str = "
-    SELECT id, identity, tag, body
-    FROM results
-    WHERE id > ?1 AND id < ?2
-    ORDER BY id";
-pub const CHANGED_TAGS: &str = "SELECT key, sequence FROM changed_tags";
+pub const PENDING: &str = "SELECT entries FROM pending_entries ORDER BY no";
+/// The writer says which numbers are new.
+pub const INSERT_PENDING: &str = "INSERT INTO pending_entries (no, entries) VALUES (?1, ?2)";
+pub const LAST_PENDING: &str = "SELECT coalesce(max(no), 0) FROM pending_entries";

@@ -3,14 +3,20 @@
 use super::*;
 use crate::store::StorageKey;
 use crate::store::sqlite::connection::{in_transaction, open_writer};
-use crate::store::sqlite::results::file::{FILE, PAGE_SIZE, StorageFile};
-use crate::store::sqlite::results::keys::Hashes;
+use crate::store::sqlite::results::draft::Draft;
+use crate::store::sqlite::results::file::{FILE, PAGE_SIZE, StorageFile, open_segment};
+use crate::store::sqlite::results::keys::{Kind, Tag, first_key, index_key};
+use crate::store::sqlite::results::pack::Head;
+use crate::store::sqlite::results::revisions;
+use crate::store::sqlite::results::segment::SEGMENT;
 use docket_contract::result::{Record, ResultItem, ResultStatus};
+use docket_contract::{JobId, Timestamp};
 use proptest::prelude::*;
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 fn options() -> IndexOptions {
     IndexOptions { run_entries: 40, merge: 2, filter_bits: 10, slice_blocks: 2, block_entries: 5 }
@@ -21,7 +27,7 @@ fn options() -> IndexOptions {
 enum Act {
     /// Commit rows of a set.
     Insert { set: u64, rows: usize },
-    /// Change the verdict of a row.
+    /// Write a row again, with another verdict.
     Flip(usize),
     /// Begin a run of what is in memory.
     Freeze,
@@ -52,15 +58,16 @@ fn job(set_no: u64) -> JobId {
 struct World {
     directory: TempDir,
     connection: Connection,
+    segment: Segment,
     hasher: Hasher,
     index: Arc<Index>,
     maintenance: Maintenance,
     next_sequence: u64,
-    last_changed_tag: i64,
+    last_pending: i64,
     /// Hash keys and the rows that they must find.
     hashes: BTreeMap<u64, BTreeSet<u64>>,
-    /// Set, data source and verdict of every row.
-    rows: BTreeMap<u64, (u64, Tag)>,
+    /// Set, data source and verdict of every row, and how often it was written again.
+    rows: BTreeMap<u64, (u64, Tag, i64)>,
 }
 
 fn path(directory: &TempDir) -> PathBuf {
@@ -78,40 +85,40 @@ impl World {
             let set = params![set_no as i64, job.0.as_bytes()];
             connection.execute("INSERT INTO result_sets VALUES (?1, ?2, 0)", set).expect("a set");
         }
-        let (hasher, index, maintenance) = load(&connection);
+        let (segment, hasher, index, maintenance) = load(&connection, &directory);
         let (hashes, rows) = (BTreeMap::new(), BTreeMap::new());
-        Self { directory, connection, hasher, index, maintenance, next_sequence: 1, last_changed_tag: 0, hashes, rows }
+        let (next_sequence, last_pending) = (1, 0);
+        Self { directory, connection, segment, hasher, index, maintenance, next_sequence, last_pending, hashes, rows }
+    }
+
+    /// Commits what `work` writes to a set, as the writer does.
+    fn commit(&mut self, set_no: u64, now: i64, work: impl FnOnce(&mut Self, &mut Draft)) {
+        let mut draft = Draft::new(self.next_sequence, self.last_pending, self.segment.end());
+        self.connection.execute_batch("BEGIN IMMEDIATE").expect("a transaction");
+        draft.begin(set_no, Timestamp::from_millis(now));
+        work(self, &mut draft);
+        draft.end(&self.connection).expect("a pack");
+        draft.save(&self.connection, &self.segment, &Default::default()).expect("saved");
+        self.connection.execute_batch("COMMIT").expect("a commit");
+        self.index.publish(&draft.entries);
+        (self.next_sequence, self.last_pending) = (draft.next_sequence, draft.last_pending);
     }
 
     fn insert(&mut self, set_no: u64, rows: usize) {
-        let mut entries = Vec::new();
-        in_transaction(&self.connection, || -> Result<(), StoreError> {
+        self.commit(set_no, 0, |world, draft| {
             for _ in 0..rows {
-                let sequence = self.next_sequence;
-                self.next_sequence += 1;
-                let record = record(sequence);
-                let tag = Tag::new(sequence % 3, record.country, record.status);
-                let Hashes { identity, business_partner, external_id } = self.hasher.record(job(set_no), &record);
-                self.connection.execute(
-                    "INSERT INTO results VALUES (?1, ?2, ?3, 0, 0, ?4)",
-                    params![row_id(set_no, sequence), identity, tag.0 as i64, record.json],
-                )?;
-                for key in
-                    [Some(index_key(Kind::Identity, &identity)), business_partner, external_id].into_iter().flatten()
-                {
-                    self.hashes.entry(key).or_default().insert(sequence);
-                    entries.push(Entry { key, sequence });
+                let record = record(draft.next_sequence);
+                let tag = Tag::new(draft.next_sequence % 3, record.country, record.status);
+                let hashes = world.hasher.record(job(set_no), &record);
+                let head = Head { identity: hashes.identity, tag, length: record.json.len() as u32 };
+                let sequence = draft.append(&world.connection, &hashes, head, record.json.as_bytes()).expect("a row");
+                let identity = Some(index_key(Kind::Identity, &hashes.identity));
+                for key in [identity, hashes.business_partner, hashes.external_id].into_iter().flatten() {
+                    world.hashes.entry(key).or_default().insert(sequence);
                 }
-                self.rows.insert(sequence, (set_no, tag));
-                entries.push(Entry { key: tag.key(set_no), sequence });
+                world.rows.insert(sequence, (set_no, tag, 0));
             }
-            let last = params![set_no as i64, self.next_sequence as i64 - 1];
-            self.connection.execute("UPDATE result_sets SET last_sequence = ?2 WHERE set_no = ?1", last)?;
-            self.connection.execute("UPDATE progress SET next_sequence = ?1", [self.next_sequence as i64])?;
-            Ok(())
-        })
-        .expect("rows");
-        self.index.publish(&entries);
+        });
     }
 
     fn flip(&mut self, choice: usize) {
@@ -119,19 +126,12 @@ impl World {
             return;
         }
         let place = choice % self.rows.len();
-        let Some((sequence, (set_no, tag))) = self.rows.iter_mut().nth(place) else { return };
+        let Some((sequence, (set_no, tag, times))) = self.rows.iter_mut().nth(place) else { return };
+        let old = *tag;
         tag.0 ^= 1;
-        let key = tag.key(*set_no);
-        self.last_changed_tag += 1;
-        in_transaction(&self.connection, || -> Result<(), StoreError> {
-            let row = params![row_id(*set_no, *sequence), tag.0 as i64];
-            self.connection.execute("UPDATE results SET tag = ?2 WHERE id = ?1", row)?;
-            let change = params![self.last_changed_tag, key as i64, *sequence as i64];
-            self.connection.execute("INSERT INTO changed_tags VALUES (?1, ?2, ?3)", change)?;
-            Ok(())
-        })
-        .expect("a change");
-        self.index.publish(&[Entry { key, sequence: *sequence }]);
+        *times += 1;
+        let (sequence, set_no, tag, times) = (*sequence, *set_no, *tag, *times);
+        self.commit(set_no, times, |_, draft| draft.revise(sequence, (old, tag), b"{}"));
     }
 
     fn apply(&self, step: &Step) -> usize {
@@ -151,6 +151,8 @@ impl World {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("storage")).expect("a directory");
         let (old, new) = (path(&self.directory), path(&directory));
+        let rows = path(&self.directory).with_file_name(SEGMENT);
+        std::fs::copy(rows, new.with_file_name(SEGMENT)).expect("a copy");
         for ending in ["", "-wal"] {
             let name = |path: &PathBuf| format!("{}{ending}", path.display());
             if std::fs::exists(name(&old)).expect("a file") {
@@ -159,16 +161,13 @@ impl World {
         }
         self.connection = open_writer(&new, false, PAGE_SIZE, 256, 0).expect("a connection");
         self.directory = directory;
-        (self.hasher, self.index, self.maintenance) = load(&self.connection);
-        self.last_changed_tag = self
-            .connection
-            .query_row("SELECT coalesce(max(no), 0) FROM changed_tags", [], |row| row.get(0))
-            .expect("a number");
+        (self.segment, self.hasher, self.index, self.maintenance) = load(&self.connection, &self.directory);
+        self.last_pending = last_pending(&self.connection).expect("a number");
     }
 
     /// Every key finds its rows, and rows of other keys only if they were once its own.
     fn check(&self) {
-        let keys: Vec<u64> = self.hashes.keys().copied().chain([1 << 61 | 1, (1 << 62) - 1]).collect();
+        let keys: Vec<u64> = self.hashes.keys().copied().chain([1, first_key(Kind::Revision) - 1]).collect();
         let mut keys = keys;
         keys.sort_unstable();
         let mut found: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
@@ -178,7 +177,7 @@ impl World {
         find.expect("a look");
         assert_eq!(found, self.hashes);
         let mut tags: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
-        for (sequence, (set_no, tag)) in &self.rows {
+        for (sequence, (set_no, tag, _)) in &self.rows {
             tags.entry(tag.key(*set_no)).or_default().insert(*sequence);
         }
         for (key, rows) in &tags {
@@ -204,6 +203,31 @@ impl World {
             found.extend(next);
         }
         assert_eq!(found, self.rows.keys().copied().collect::<Vec<_>>());
+        self.check_revisions();
+    }
+
+    /// Every row that was written again leads to its newest revision, alone, with others, and behind any row.
+    fn check_revisions(&self) {
+        let sequences: Vec<u64> = (1..self.next_sequence + 3).collect();
+        let mut alone = self.index.revisions_of(&self.connection, &sequences).expect("a look");
+        let expected: Vec<(u64, Tag, i64)> = self
+            .rows
+            .iter()
+            .filter(|(_, (_, _, times))| *times > 0)
+            .map(|(sequence, (_, tag, times))| (*sequence, *tag, *times))
+            .collect();
+        let read = |(sequence, place): &(u64, u64)| {
+            let revision = revisions::head(&self.segment, *sequence, *place).expect("a revision");
+            (*sequence, revision.tag, revision.modified_at.as_millis())
+        };
+        assert_eq!(alone.iter().map(read).collect::<Vec<_>>(), expected);
+        let view = self.index.view(0);
+        assert_eq!(view.horizon, u64::MAX);
+        assert_eq!(view.revisions(&self.connection, 1, u64::from(u32::MAX)).expect("a look"), alone);
+        let (first, last) = (self.next_sequence / 3 + 1, self.next_sequence / 2);
+        alone.retain(|(sequence, _)| (first..=last).contains(sequence));
+        let view = self.index.view(first - 1);
+        assert_eq!(view.revisions(&self.connection, first, last).expect("a look"), alone);
     }
 
     fn count(&self, statement: &str) -> i64 {
@@ -211,13 +235,14 @@ impl World {
     }
 }
 
-fn load(connection: &Connection) -> (Hasher, Arc<Index>, Maintenance) {
+fn load(connection: &Connection, directory: &TempDir) -> (Segment, Hasher, Arc<Index>, Maintenance) {
     let mut hasher = Hasher::new([3; 32]);
+    let segment = open_segment(connection, &directory.path().join("storage")).expect("a segment");
     // Room for some filters, not for all.
-    let index = Index::load(connection, &mut hasher, options(), FilterMemory::new(1024)).expect("an index");
-    let index = Arc::new(index);
+    let filters = FilterMemory::new(1024);
+    let index = Arc::new(Index::load(connection, &segment, &mut hasher, options(), filters).expect("an index"));
     let maintenance = Maintenance::new(index.clone(), connection).expect("maintenance");
-    (hasher, index, maintenance)
+    (segment, hasher, index, maintenance)
 }
 
 fn record(number: u64) -> Record {
@@ -242,7 +267,7 @@ proptest! {
             match act {
                 Act::Insert { set, rows } => world.insert(*set, *rows),
                 Act::Flip(choice) => world.flip(*choice),
-                Act::Freeze => world.index.freeze(world.next_sequence - 1, world.last_changed_tag),
+                Act::Freeze => world.index.freeze(world.next_sequence - 1, world.last_pending),
                 Act::Step => drop(world.step()),
                 Act::Fail => {
                     world.maintenance.next_step(&world.connection).expect("a step");
@@ -262,13 +287,13 @@ proptest! {
         }
         // At rest nothing is left of what was begun or replaced, and few runs remain.
         while world.step() {}
-        world.index.freeze(world.next_sequence - 1, world.last_changed_tag);
+        world.index.freeze(world.next_sequence - 1, world.last_pending);
         while world.step() {}
         world.check();
         let orphans = world.count("SELECT count(*) FROM run_blocks WHERE id >> 24 NOT IN (SELECT run FROM runs)")
             + world.count("SELECT count(*) FROM run_filters WHERE id >> 24 NOT IN (SELECT run FROM runs)");
         prop_assert_eq!(orphans, 0);
-        prop_assert_eq!(world.count("SELECT count(*) FROM changed_tags"), 0);
+        prop_assert_eq!(world.count("SELECT count(*) FROM pending_entries"), 0);
         prop_assert_eq!(world.count("SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM runs GROUP BY level)") < 2, true);
     }
 }
@@ -282,7 +307,7 @@ fn survives_a_crash_at_every_step() {
         for round in 0..4 {
             world.insert(round % 3 + 1, 40);
             world.flip(round as usize * 7);
-            world.index.freeze(world.next_sequence - 1, world.last_changed_tag);
+            world.index.freeze(world.next_sequence - 1, world.last_pending);
             loop {
                 if steps == crash_at {
                     world.crash();

@@ -1,4 +1,5 @@
--- One storage: its sets, their rows in the order of their ids, and the index runs.
+-- One storage: its sets, what is known of their rows, in the order of their ids, and the index runs. What the rows say
+-- stands in the file "rows" beside this one.
 
 CREATE TABLE storage (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -14,7 +15,9 @@ CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     next_sequence INTEGER NOT NULL,
     -- Rows up to this sequence stand in the index runs; those behind it are read again when the file is opened.
-    watermark INTEGER NOT NULL
+    watermark INTEGER NOT NULL,
+    -- What stands behind this in the file of bodies was never acknowledged.
+    segment_end INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE result_sets (
@@ -24,7 +27,7 @@ CREATE TABLE result_sets (
     last_sequence INTEGER NOT NULL
 ) STRICT;
 
--- Sets that are gone, whose rows are being removed.
+-- Sets that are gone, whose packs and bodies are being removed.
 CREATE TABLE purges (
     set_no INTEGER PRIMARY KEY
 ) STRICT;
@@ -42,20 +45,30 @@ CREATE TABLE counters (
     PRIMARY KEY (set_no, tag)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE results (
-    -- set_no << 40 | sequence: every set grows at its end.
+CREATE TABLE packs (
+    -- set_no << 40 | sequence of the first row: every set grows at its end.
     id INTEGER PRIMARY KEY,
-    identity BLOB NOT NULL,
-    tag INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    modified_at INTEGER NOT NULL,
-    body TEXT NOT NULL
+    -- Where the first body stands; the others follow it.
+    offset INTEGER NOT NULL,
+    -- Of each row: hash of the identity (16 bytes), tag (8), length of the body (4).
+    heads BLOB NOT NULL
 ) STRICT;
+
+-- Where in the file of bodies a set has written, revisions included.
+CREATE TABLE regions (
+    set_no INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (set_no, offset)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY,
     level INTEGER NOT NULL,
     entries INTEGER NOT NULL,
+    -- How many of them lead to revisions.
+    revisions INTEGER NOT NULL,
     -- The first entry of every block.
     fences BLOB NOT NULL
 ) STRICT;
@@ -72,9 +85,9 @@ CREATE TABLE run_filters (
     bits BLOB NOT NULL
 ) STRICT;
 
--- Index entries of rows before the watermark whose verdict changed, until a run holds them.
-CREATE TABLE changed_tags (
+-- Index entries that packs do not tell, of revisions and of changed verdicts, until a run holds them.
+CREATE TABLE pending_entries (
     no INTEGER PRIMARY KEY,
-    key INTEGER NOT NULL,
-    sequence INTEGER NOT NULL
+    -- As in a block of a run, in no order.
+    entries BLOB NOT NULL
 ) STRICT;

@@ -1,0 +1,186 @@
+//! The file of a storage that holds what its results say: one body behind the other, only ever appended.
+//!
+//! SQLite says where a body stands, and `progress` where the file ends. A commit writes bodies behind that end and makes
+//! them durable before the transaction that names them; what stands behind the end when the file is opened was never
+//! acknowledged and is cut off. Bodies that nothing names any more are given back as holes.
+
+use crate::store::StoreError;
+use crate::store::sqlite::connection::damaged;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The file in a storage's directory.
+pub const SEGMENT: &str = "rows";
+/// Everything that is appended begins at a multiple of this.
+pub const UNIT: u64 = 16;
+/// The longest body: what is longer in a file was not written by us. A request is shorter.
+pub const MAX_BODY: u64 = 128 << 20;
+/// Holes are made of whole blocks of the file system.
+const BLOCK: u64 = 4096;
+
+/// The bodies of one storage. One writes, everybody reads.
+pub struct Segment {
+    file: File,
+    /// What is durable: nothing behind it is read.
+    length: AtomicU64,
+    /// How often holes were made.
+    punches: AtomicU64,
+    /// Whether something may stand behind the end.
+    torn: AtomicBool,
+}
+
+impl Segment {
+    /// Makes an empty one; durable once its directory is.
+    pub fn create(directory: &Path) -> Result<(), StoreError> {
+        Ok(File::create_new(directory.join(SEGMENT))?.sync_all()?)
+    }
+
+    /// Opens the file and cuts off what stands behind `end`.
+    pub fn open(directory: &Path, end: u64) -> Result<Self, StoreError> {
+        let file = match File::options().read(true).write(true).open(directory.join(SEGMENT)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(damaged("the file of bodies is missing")),
+            file => file?,
+        };
+        let length = file.metadata()?.len();
+        if length < end {
+            return Err(damaged("the file of bodies is too short"));
+        }
+        if length > end {
+            file.set_len(end)?;
+        }
+        let (length, punches, torn) = (AtomicU64::new(end), AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self { file, length, punches, torn })
+    }
+
+    /// Where the next append begins, unless a transaction that named more was rolled back.
+    pub fn end(&self) -> u64 {
+        self.length.load(Ordering::Acquire)
+    }
+
+    /// Writes `parts` one behind the other from `end` on, the end that the last commit left, and makes them durable. The
+    /// lengths of the parts are multiples of [`UNIT`].
+    pub fn append(&self, end: u64, parts: &[&[u8]]) -> Result<(), StoreError> {
+        let mut at = end;
+        self.torn.store(true, Ordering::Relaxed);
+        for part in parts {
+            self.file.write_all_at(part, at)?;
+            at += part.len() as u64;
+        }
+        self.file.sync_data()?;
+        self.length.store(at, Ordering::Release);
+        self.torn.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Forgets what was appended behind `end` in a transaction that failed, and gives its space back.
+    pub fn cut(&self, end: u64) {
+        let durable = self.length.swap(end, Ordering::AcqRel);
+        if (self.torn.swap(false, Ordering::Relaxed) || durable > end)
+            && let Err(error) = self.file.set_len(end)
+        {
+            // It is overwritten by the next append, or cut off when the file is opened.
+            tracing::warn!(%error, "bodies that were not saved still take space");
+        }
+    }
+
+    /// Fills the buffer from an offset.
+    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.end()) {
+            return Err(damaged("a body stands behind the end of its file"));
+        }
+        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => damaged("the file of bodies is too short"),
+            _ => error.into(),
+        })
+    }
+
+    /// Reads `length` bytes from an offset into `buffer`, whose length does not shrink: `buffer[..length]` is them.
+    pub fn read_into(&self, offset: u64, length: u64, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
+        if offset.checked_add(length).is_none_or(|end| end > self.end()) || length > MAX_BODY {
+            return Err(damaged("a body stands behind the end of its file"));
+        }
+        let length = length as usize;
+        if buffer.len() < length {
+            buffer.resize(length, 0);
+        }
+        self.read(offset, &mut buffer[..length])
+    }
+
+    /// Gives the blocks back that lie within a range that nothing names.
+    pub fn punch(&self, offset: u64, length: u64) -> Result<(), StoreError> {
+        let (from, to) = (offset.next_multiple_of(BLOCK), (offset + length) / BLOCK * BLOCK);
+        if from >= to {
+            return Ok(());
+        }
+        // Before the first byte is gone: see `punches`.
+        self.punches.fetch_add(1, Ordering::SeqCst);
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(&self.file, flags, from, to - from) {
+            // A file system without holes: the space comes back with the storage.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(error) => Err(std::io::Error::from(error).into()),
+        }
+    }
+
+    /// How often holes were made. Who reads the same before and after reading bodies that its snapshot names has read no
+    /// hole made meanwhile.
+    pub fn punches(&self) -> u64 {
+        self.punches.load(Ordering::SeqCst)
+    }
+}
+
+/// Fills up to the next multiple of [`UNIT`].
+pub fn pad(bytes: &mut Vec<u8>) {
+    bytes.resize(bytes.len().next_multiple_of(UNIT as usize), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_damaged<T>(result: Result<T, StoreError>) -> bool {
+        matches!(result, Err(StoreError::Damaged(_)))
+    }
+
+    #[test]
+    fn what_was_not_committed_is_cut_off() {
+        let directory = tempfile::tempdir().expect("a directory");
+        Segment::create(directory.path()).expect("a file");
+        let segment = Segment::open(directory.path(), 0).expect("a segment");
+        segment.append(0, &[&[1; 32], &[2; 16]]).expect("appended");
+        segment.append(48, &[&[3; 16]]).expect("appended");
+        segment.cut(48);
+        assert!(is_damaged(segment.read(40, &mut [0; 16])));
+        let mut bytes = [0; 32];
+        segment.read(16, &mut bytes).expect("bytes");
+        assert_eq!(bytes.as_chunks::<16>().0, [[1; 16], [2; 16]]);
+        segment.append(48, &[&[4; 16]]).expect("appended");
+        drop(segment);
+        let segment = Segment::open(directory.path(), 48).expect("a segment");
+        assert_eq!((segment.end(), std::fs::metadata(directory.path().join(SEGMENT)).expect("a file").len()), (48, 48));
+        assert!(is_damaged(Segment::open(directory.path(), 64)));
+        assert!(is_damaged(segment.read_into(u64::MAX, 2, &mut Vec::new())));
+    }
+
+    #[test]
+    fn holes_take_whole_blocks_only() {
+        let directory = tempfile::tempdir().expect("a directory");
+        Segment::create(directory.path()).expect("a file");
+        let segment = Segment::open(directory.path(), 0).expect("a segment");
+        segment.append(0, &[&[1; 5 * 4096]]).expect("appended");
+        segment.punch(16, 4096).expect("nothing to do");
+        assert_eq!(segment.punches(), 0);
+        segment.punch(4080, 2 * 4096 + 32).expect("a hole");
+        assert_eq!(segment.punches(), 1);
+        let mut bytes = Vec::new();
+        segment.read_into(0, 5 * 4096, &mut bytes).expect("bytes");
+        let blocks: Vec<bool> = bytes.chunks(4096).map(|block| block.iter().all(|byte| *byte == 0)).collect();
+        assert_eq!(blocks, [false, true, true, false, false]);
+        assert!(bytes[..4096].iter().chain(&bytes[3 * 4096..]).all(|byte| *byte == 1));
+    }
+}
