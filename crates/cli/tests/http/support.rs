@@ -86,6 +86,15 @@ impl Server {
         Self { data, flags, child, url, client }
     }
 
+    /// `docket mock`, which has no data directory.
+    pub async fn mock(flags: &[&str]) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let mut program = Command::new(BINARY);
+        program.args(["mock", "--listen", "127.0.0.1:0", "--log", "warn"]).args(flags);
+        let (child, url) = listening(program, &data.path().join("port")).await;
+        Self { data, flags: Vec::new(), child, url, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
     pub fn data(&self) -> &Path {
         self.data.path()
     }
@@ -203,27 +212,25 @@ impl Drop for Server {
 }
 
 async fn spawn(data: &Path, flags: &[String]) -> (Child, String) {
-    let port_file = data.join("port");
-    let _ = std::fs::remove_file(&port_file);
-    let mut child = Command::new(BINARY)
-        .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
-        .arg(data)
-        .arg("--port-file")
-        .arg(&port_file)
-        .args(flags)
-        .env_remove("DOCKET_CONFIG")
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("docket serve");
+    let mut program = Command::new(BINARY);
+    program.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data).args(flags);
+    listening(program, &data.join("port")).await
+}
+
+/// Starts a server and waits until it listens.
+async fn listening(mut program: Command, port_file: &Path) -> (Child, String) {
+    let _ = std::fs::remove_file(port_file);
+    program.arg("--port-file").arg(port_file).env_remove("DOCKET_CONFIG").stdin(Stdio::null());
+    let mut child = program.spawn().expect("the program");
     let begin = Instant::now();
     loop {
-        if let Ok(port) = std::fs::read_to_string(&port_file) {
+        if let Ok(port) = std::fs::read_to_string(port_file) {
             return (child, format!("http://127.0.0.1:{}", port.trim()));
         }
         if let Some(status) = child.try_wait().expect("a child") {
-            panic!("docket serve ended with {status}");
+            panic!("the server ended with {status}");
         }
-        assert!(begin.elapsed() < PATIENCE, "docket serve does not listen");
+        assert!(begin.elapsed() < PATIENCE, "the server does not listen");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
