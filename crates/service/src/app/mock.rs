@@ -5,7 +5,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, LaunchSettings};
 use crate::executors::Executor;
 use crate::faces::listener::{self, ServerOptions};
-use crate::faces::rest::{self, RestOptions, RestState};
+use crate::faces::rest::{RestOptions, RestState};
 use crate::handler::Live;
 use crate::mock::scenario::{Director, Faulty, Scenario};
 use crate::mock::{self, Everybody};
@@ -112,5 +112,5 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError
         ready(control),
         RestOptions::default(),
     ));
-    Ok((rest::router(Arc::clone(&state)).nest(mock::PATH, rest::operations(state)), engine))
+    Ok((mock::everywhere(state), engine))
 }

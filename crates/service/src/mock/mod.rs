@@ -14,6 +14,7 @@ mod vary;
 use self::prefer::Preferences;
 use crate::access::{Access, local_caller};
 use crate::faces::rest::{self, RestOptions, RestState};
+use crate::faces::soap::{self, SoapOptions};
 use crate::handler::{Encoded, Handler, admit};
 use async_trait::async_trait;
 use axum::Router;
@@ -76,15 +77,26 @@ impl Mock {
     }
 }
 
-/// The mock by itself: the whole REST face at the root and under `/v2`, and the operations at the vendor's [`PATH`].
+/// The mock by itself, at every path of [`everywhere`].
 pub fn router(options: RestOptions) -> Router {
-    let state = state(options);
-    rest::router(Arc::clone(&state)).nest(PATH, rest::operations(state)).layer(from_fn(prefer::negotiate))
+    everywhere(state(options)).layer(from_fn(prefer::negotiate))
 }
 
 /// The operations of the mock alone, to be nested at [`PATH`] beside a real service.
 pub fn operations(options: RestOptions) -> Router {
-    rest::operations(state(options)).layer(from_fn(prefer::negotiate))
+    beneath(state(options)).layer(from_fn(prefer::negotiate))
+}
+
+/// A handler at all paths of a mock server: REST and SOAP as the service has them, and again beneath the vendor's
+/// [`PATH`].
+pub(crate) fn everywhere<H: Handler>(state: Arc<RestState<H>>) -> Router {
+    let soap = soap::router(Arc::clone(&state), SoapOptions::default());
+    rest::router(Arc::clone(&state)).merge(soap).nest(PATH, beneath(state))
+}
+
+fn beneath<H: Handler>(state: Arc<RestState<H>>) -> Router {
+    let soap = soap::router(Arc::clone(&state), SoapOptions::default());
+    rest::operations(state).merge(soap)
 }
 
 fn state(options: RestOptions) -> Arc<RestState<Mock>> {

@@ -26,6 +26,8 @@ struct Example {
     /// Named outputs, as their bytes on the wire.
     outputs: Vec<(&'static str, String)>,
     codes: Vec<docket_contract::Code>,
+    /// As a SOAP 1.1 envelope, where the operation has that form and a single text says all.
+    envelope: Option<String>,
 }
 
 #[derive(Default)]
@@ -63,12 +65,23 @@ impl Visitor for Examples {
             media_type: O::MEDIA_TYPE,
             outputs: O::examples().into_iter().map(wire).collect(),
             codes: openapi::codes::<O>(),
+            envelope: (O::SOAP && input.as_object().is_some_and(|input| input.len() <= 1))
+                .then(|| envelope(O::NAME, &input)),
         });
     }
 }
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn envelope(name: &str, input: &Value) -> String {
+    let members = input.as_object().into_iter().flatten();
+    let members: String = members.map(|(name, value)| format!("<{name}>{}</{name}>", text(value))).collect();
+    format!(
+        "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
+         <{name} xmlns=\"urn:docket:jobs-management:v2\">{members}</{name}></s:Body></s:Envelope>"
+    )
 }
 
 fn examples() -> Vec<Example> {
@@ -109,7 +122,11 @@ async fn ask(router: &Router, prefix: &str, example: &Example, prefer: &str) -> 
         request = request.header("content-type", "application/json");
     }
     let body = example.body.clone().map_or_else(Body::empty, Body::from);
-    let response = router.clone().oneshot(request.body(body).expect("a request")).await.expect("an answer");
+    send(router, request.body(body).expect("a request")).await
+}
+
+async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.expect("an answer");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).expect("UTF-8") }
@@ -160,6 +177,42 @@ async fn every_operation_answers_its_errors() {
         }
         let answer = ask(&router, PATH, &example, "code=rate_limited").await;
         assert_eq!(answer.header("retry-after"), "1");
+    }
+}
+
+#[tokio::test]
+async fn soap_has_the_same_answers() {
+    let router = mock();
+    let mut asked = 0;
+    for example in examples() {
+        let Some(envelope) = example.envelope else { continue };
+        asked += 1;
+        for path in ["/soap/v2".to_owned(), format!("{PATH}/soap/v2")] {
+            let post = |prefer: &str| {
+                let request =
+                    Request::post(&path).header("content-type", "text/xml; charset=utf-8").header("soapaction", "\"\"");
+                request.header("prefer", prefer).body(Body::from(envelope.clone())).expect("a request")
+            };
+            let answer = send(&router, post("wait=0")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}: {}", example.name, answer.body);
+            assert!(answer.body.contains(&format!("{}Response", example.name)), "{}", answer.body);
+            for code in &example.codes {
+                let fault = send(&router, post(&format!("code={code}"))).await;
+                assert!(
+                    fault.body.contains("Fault>") && fault.body.contains(code.name()),
+                    "{}: {}",
+                    example.name,
+                    fault.body
+                );
+                assert_eq!(fault.header("preference-applied"), format!("code={code}"));
+            }
+        }
+    }
+    assert!(asked >= 3);
+    for (mounted, path) in [("", "/soap/v2"), (PATH, "/soap/v2")] {
+        let request = Request::get(format!("{mounted}{path}?wsdl")).header("host", "here:1").body(Body::empty());
+        let wsdl = send(&router, request.expect("a request")).await;
+        assert!(wsdl.body.contains(&format!("location=\"http://here:1{mounted}{path}\"")), "{}", &wsdl.body[..500]);
     }
 }
 

@@ -1,11 +1,18 @@
 //! Where a client finds this server: what the WSDL gives as the address.
 
+use axum::extract::NestedPath;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, header};
 
-/// The server's URL as the client of this request sees it: of `Host`, and of what a proxy adds only where it is trusted.
+/// The server's URL as the client of this request sees it: of `Host`, of the path beneath which the face is mounted, and
+/// of what a proxy adds only where it is trusted.
 pub(super) fn server(parts: &Parts, trust_proxy: bool) -> String {
+    let mounted = parts.extensions.get::<NestedPath>().map_or("", NestedPath::as_str);
+    host(parts, trust_proxy) + mounted
+}
+
+fn host(parts: &Parts, trust_proxy: bool) -> String {
     let host = authority(header_value(&parts.headers, header::HOST.as_str()))
         .or_else(|| parts.uri.authority().cloned())
         .map_or_else(|| "localhost".to_owned(), |host| host.to_string());
