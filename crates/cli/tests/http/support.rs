@@ -95,6 +95,12 @@ impl Server {
         Self { data, flags: Vec::new(), child, url, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
+    /// The server's process id.
+    #[allow(dead_code, reason = "only some of the tests that share this look at the process")]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn data(&self) -> &Path {
         self.data.path()
     }

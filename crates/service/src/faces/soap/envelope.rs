@@ -129,7 +129,9 @@ fn foreign_block(
     let Some(space) = space else {
         return Err(reader.malformed("a header block must have a namespace"));
     };
-    let name = BlockName { space: space.to_owned(), local: local.to_owned() };
+    // The name as it is meant, not as it is written.
+    let space = quick_xml::escape::unescape(space).unwrap_or(space.into()).into_owned();
+    let name = BlockName { space, local: local.to_owned() };
     let role = match version {
         Version::Soap11 => "actor",
         Version::Soap12 => "role",
