@@ -40,12 +40,8 @@ impl<'m, 'r, 'x> Decoder<'m, 'r, 'x> {
         // The array whose items are being read, and how many there were.
         let mut open: Option<(usize, usize)> = None;
         let mut hint = 0;
-        loop {
-            let start = match self.reader.next_element()? {
-                Token::Start(start) => start,
-                // An end: the others can't come inside of an element.
-                _ => break,
-            };
+        // Anything else is its end: no other token can come inside of an element.
+        while let Token::Start(start) = self.reader.next_element()? {
             let found = {
                 let (space, local) = self.reader.resolve(start.name())?;
                 self.reader.expect_target(space, local)?;

@@ -162,7 +162,7 @@ impl<'m> Writer<'m> {
     }
 
     /// Brings the members of an object that were written from `begin` on into the order of its fields.
-    fn sort(&mut self, base: usize, begin: usize, out: &mut Vec<u8>) {
+    fn sort(&mut self, base: usize, begin: usize, out: &mut [u8]) {
         let end = out.len();
         let starts: Vec<(usize, usize)> = self.members[base..].to_vec();
         let mut parts: Vec<(usize, usize, usize)> = starts
