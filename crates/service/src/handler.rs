@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use docket_contract::caller::Call;
-use docket_contract::operations::{Behaviour, Input, Operation};
+use docket_contract::operations::{Behaviour, Input, Operation, declares};
 use docket_contract::validate::{Problems, Validate};
 use docket_contract::{Caller, Error, JobId, Reply};
 use futures_util::stream::BoxStream;
@@ -56,6 +56,16 @@ impl<B: Behaviour<Body = Encoded>> Handler for Live<B> {
         mut input: O::Input,
     ) -> Result<Reply<O::Output, Encoded>, Error> {
         admit::<O>(&caller, &mut input)?;
-        O::run(&*self.0, Call { caller, seed }, input).await
+        let result = O::run(&*self.0, Call { caller, seed }, input).await;
+        if let Err(error) = &result {
+            // Every test watches over it: the documents are made from what the table says.
+            debug_assert!(
+                declares::<O>(error.code),
+                "{} answers {}, which the table does not name",
+                O::NAME,
+                error.code
+            );
+        }
+        result
     }
 }

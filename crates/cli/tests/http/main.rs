@@ -6,6 +6,7 @@ mod cancel_job;
 mod compatibility;
 mod delete_job;
 mod delete_job_results;
+mod errors;
 mod insert_job_results;
 mod list_job_run_results;
 mod list_job_types;

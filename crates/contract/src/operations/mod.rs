@@ -178,6 +178,11 @@ pub const COMMON_ERRORS: &[Code] = &[
     Code::ShuttingDown,
 ];
 
+/// Whether the table says that the operation can answer with this code.
+pub fn declares<O: Operation>(code: Code) -> bool {
+    O::ERRORS.contains(&code) || COMMON_ERRORS.contains(&code)
+}
+
 /// Is shown every row of the table, as a type.
 pub trait Visitor {
     /// Sees one operation.

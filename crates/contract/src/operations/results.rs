@@ -312,14 +312,8 @@ impl Operation for InsertJobResults {
     const OPEN_TO_JOBS: bool = true;
     const REPEATABLE: bool = true;
     const DEPRECATED: bool = true;
-    const ERRORS: &'static [Code] = &[
-        Code::NotFound,
-        Code::JobEnded,
-        Code::StaleAttempt,
-        Code::StorageDamaged,
-        Code::StorageFull,
-        Code::NotSupported,
-    ];
+    const ERRORS: &'static [Code] =
+        &[Code::NotFound, Code::JobEnded, Code::StaleAttempt, Code::StorageDamaged, Code::StorageFull];
     type Input = InsertJobResultsInput;
     type Output = InsertSummary;
 
@@ -387,7 +381,7 @@ impl Operation for DeleteJobResults {
     const METHOD: Method = Method::Delete;
     const PATH: &'static str = "/jobs/results/{storageId}";
     const ROLE: Role = Role::Operator;
-    const ERRORS: &'static [Code] = &[Code::NotFound, Code::StorageFull];
+    const ERRORS: &'static [Code] = &[Code::StorageFull];
     type Input = DeleteJobResultsInput;
     type Output = DeletedResults;
 

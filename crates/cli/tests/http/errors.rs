@@ -1,0 +1,108 @@
+//! The errors that the table names for each operation: those that can be provoked from outside are, and an operation
+//! gives them exactly if it names them. (That none gives another one is watched over by the service itself in debug
+//! builds, which is what tests run.)
+
+use crate::support::Server;
+use docket_client::{Client, ClientError, Request, RetryPolicy};
+use docket_contract::operations::{Operation, Paging, Visitor, walk};
+use docket_contract::{Code, JobId};
+use serde_json::{Map, Value, json};
+
+struct Row {
+    name: &'static str,
+    errors: &'static [Code],
+    paging: Option<Paging>,
+    example: Map<String, Value>,
+    request: fn(Map<String, Value>) -> Result<Request, ClientError>,
+}
+
+struct Rows(Vec<Row>);
+
+impl Visitor for Rows {
+    fn visit<O: Operation>(&mut self) {
+        let Ok(Value::Object(example)) = serde_json::to_value(O::example().0) else { panic!("{}", O::NAME) };
+        let request = Request::from_fields::<O>;
+        self.0.push(Row { name: O::NAME, errors: O::ERRORS, paging: O::PAGING, example, request });
+    }
+}
+
+impl Row {
+    /// The code of the error that the example gets, about this job.
+    async fn code(&self, client: &Client, job: &str, change: impl FnOnce(&mut Map<String, Value>)) -> Option<String> {
+        let mut fields = self.example.clone();
+        // The example's page token is nobody's, and its records name the example's job.
+        fields.remove("startAfter");
+        fields.remove("attempt");
+        for record in fields.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten() {
+            record.as_object_mut().expect("a record").remove("jobId");
+        }
+        if let Some(id) = fields.get_mut("jobId") {
+            *id = json!(job);
+        }
+        change(&mut fields);
+        let request = (self.request)(fields).expect("a request");
+        match client.send(&request).await {
+            Ok(_) => None,
+            Err(ClientError::Problem { code, .. }) => Some(code),
+            Err(other) => panic!("{}: {other}", self.name),
+        }
+    }
+
+    #[track_caller]
+    fn expect(&self, code: Code, found: Option<&str>) {
+        let expected = self.errors.contains(&code).then(|| code.name());
+        assert_eq!(found, expected, "{}: the table and the behaviour differ about {code}", self.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_give_the_errors_that_they_name() {
+    // A job that has ended, and the token that it had.
+    let mut server = Server::start().await;
+    let ended = server
+        .start_job(json!({"dockerImageUrl": "host", "commands": ["/bin/sh", "-c", "echo $DOCKET_TOKEN"], "resultStorageId": "storage"}))
+        .await;
+    server.until_ended(&ended).await;
+    let token = server.log(&ended).await;
+    // Others never start.
+    server.set_flags(&["--slots", "0"]);
+    server.kill();
+    server.restart().await;
+    let client = |key| Client::new(&server.url, key).expect("a client").with_retry(RetryPolicy::NONE);
+    let (client, own) = (client(None), client(Some(token.trim())));
+    let mut rows = Rows(Vec::new());
+    walk(&mut rows);
+    let unknown = JobId::NONE.to_string();
+    for row in &rows.0 {
+        row.expect(Code::NotFound, row.code(&client, &unknown, |_| {}).await.as_deref());
+
+        let waiting = server.idle_job("storage").await;
+        row.expect(Code::JobNotEnded, row.code(&client, &waiting, |_| {}).await.as_deref());
+        if row.example.contains_key("attempt") {
+            let stale = row.code(&client, &waiting, |fields| drop(fields.insert("attempt".into(), json!(99)))).await;
+            if row.errors.contains(&Code::StaleAttempt) {
+                row.expect(Code::StaleAttempt, stale.as_deref());
+            }
+        }
+        match row.paging {
+            None => assert!(!row.errors.contains(&Code::InvalidPageToken), "{} has no pages", row.name),
+            Some(paging) => {
+                let forged = |fields: &mut Map<String, Value>| {
+                    fields.insert("startAfter".into(), json!("forged"));
+                    fields.insert("featuresOn".into(), paging.feature.into_iter().collect());
+                };
+                row.expect(Code::InvalidPageToken, row.code(&client, &waiting, forged).await.as_deref());
+            }
+        }
+
+        // Some operations refuse only the reports of the job itself.
+        let own = row.code(&own, &ended, |_| {}).await.filter(|code| code == Code::JobEnded.name());
+        if row.errors.contains(&Code::JobNotEnded) {
+            // It would remove the job that the other rows need.
+            assert!(!row.errors.contains(&Code::JobEnded), "{} can't refuse both", row.name);
+            continue;
+        }
+        let others = row.code(&client, &ended, |_| {}).await;
+        row.expect(Code::JobEnded, own.or(others).as_deref());
+    }
+}
