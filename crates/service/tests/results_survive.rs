@@ -69,14 +69,16 @@ mod kill {
         ResultsOptions { run_records: 500, run_merge: 2, slice_blocks: 1, log_pages: 200, ..ResultsOptions::default() }
     }
 
-    /// A request of a writer: half of its records are new, half change records of the request before.
+    /// A request of a writer: half of its records are new, half change records of the request before, and one is changed
+    /// by every request of this life.
     fn records(life: u64, writer: u64, request: u64) -> Vec<Record> {
         let tag = format!("{life}/{writer}/{request}");
         let name = |request: u64, number: u64| format!("{life}/{writer}/{request}/{number}");
         let new = (0..BATCH / 2).map(|number| record(&name(request, number), &tag, number % 5 == 0, 300));
         let old = (0..if request == 0 { 0 } else { BATCH / 2 })
             .map(|number| record(&name(request - 1, number), &tag, number % 3 == 0, 200));
-        new.chain(old).collect()
+        let always = record(&format!("{life}/{writer}/always"), &tag, request % 2 == 0, 250);
+        new.chain(old).chain([always]).collect()
     }
 
     /// Writes and journals until killed. A line is written when a request is sent, one when it was acknowledged.
@@ -95,8 +97,9 @@ mod kill {
                             let records = records(life, writer, request);
                             say(&format!("sent {life} {writer} {request}"));
                             let done = store.upsert_results(&set(&format!("s{}", writer % 2)), records, now()).await;
-                            let changed = if request == 0 { 0 } else { BATCH as u32 / 2 };
-                            assert_eq!(done, Ok(Upserted { created: BATCH as u32 / 2, updated: changed }));
+                            let half = BATCH as u32 / 2;
+                            let (created, updated) = if request == 0 { (half + 1, 0) } else { (half, half + 1) };
+                            assert_eq!(done, Ok(Upserted { created, updated }));
                             say(&format!("acknowledged {life} {writer} {request}"));
                         }
                     })
@@ -219,7 +222,13 @@ mod kill {
         let files = files(directory);
         assert_eq!(files.len(), 2);
         for file in files {
-            let connection = rusqlite::Connection::open(file).expect("a file");
+            let connection = rusqlite::Connection::open(&file).expect("a file");
+            // What a kill left behind the end of the bodies is gone.
+            let end: i64 = connection
+                .query_row("SELECT segment_end FROM progress", [], |row| row.get(0))
+                .expect("the end of the bodies");
+            let bodies = fs::metadata(file.with_file_name("rows")).expect("the bodies").len();
+            assert_eq!(u64::try_from(end), Ok(bodies));
             let verdict: String =
                 connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
             assert_eq!(verdict, "ok");
@@ -324,30 +333,35 @@ mod damage {
         assert!(damaged(store.delete_set(set).await.err()), "a deletion");
     }
 
-    type Harm = (&'static str, fn(&Path));
+    type Harm = (&'static str, &'static str, fn(&Path));
 
-    /// Ways in which a file can be spoiled so that nothing of it can be trusted.
-    const HARMS: [Harm; 5] = [
-        ("overwritten", |path| {
+    /// Ways in which a file can be spoiled so that nothing of the storage can be trusted.
+    const HARMS: [Harm; 8] = [
+        ("overwritten", "results.db", |path| {
             let bytes = fs::metadata(path).expect("a file").len() as usize;
             let garbage: Vec<u8> = (0..bytes).map(|place| (place * 31 + place / 7) as u8).collect();
             fs::write(path, garbage).expect("written");
         }),
-        ("emptied", |path| File::create(path).map(drop).expect("emptied")),
-        ("cut to a page", |path| {
-            File::options().write(true).open(path).and_then(|file| file.set_len(4096)).expect("cut");
-        }),
-        ("another database", |path| {
+        ("emptied", "results.db", |path| File::create(path).map(drop).expect("emptied")),
+        ("cut to a page", "results.db", |path| cut(path, 4096)),
+        ("another database", "results.db", |path| {
             fs::remove_file(path).expect("removed");
             let other = rusqlite::Connection::open(path).expect("a file");
             other.execute_batch("CREATE TABLE other (a)").expect("a table");
         }),
-        ("missing", |path| fs::remove_file(path).expect("removed")),
+        ("missing", "results.db", |path| fs::remove_file(path).expect("removed")),
+        ("bodies emptied", "rows", |path| cut(path, 0)),
+        ("bodies cut by a byte", "rows", |path| cut(path, fs::metadata(path).expect("a file").len() - 1)),
+        ("bodies missing", "rows", |path| fs::remove_file(path).expect("removed")),
     ];
+
+    fn cut(path: &Path, length: u64) {
+        File::options().write(true).open(path).and_then(|file| file.set_len(length)).expect("cut");
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn harms_one_storage() {
-        for (harm, spoil) in HARMS {
+        for (harm, name, spoil) in HARMS {
             let directory = tempfile::tempdir().expect("a directory");
             let store = SqliteResults::open(directory.path(), ResultsOptions::default()).expect("a store");
             let fill = async |storage: &str| {
@@ -359,7 +373,7 @@ mod damage {
             fill("sound").await;
             store.close().await;
             drop(store);
-            spoil(&file[0]);
+            spoil(&file[0].with_file_name(name));
             let store = SqliteResults::open(directory.path(), ResultsOptions::default()).expect("a store");
             for _ in 0..2 {
                 is_damaged(&store, &set("damaged")).await;
@@ -379,7 +393,40 @@ mod damage {
         }
     }
 
-    /// Any page of the file may turn into garbage while it is open: an answer or an error, never a panic.
+    /// Bodies that became zeros are damage, of this storage only, and no end of a page; what does not need them goes on.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn zeroed_bodies_are_damage() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = SqliteResults::open(directory.path(), ResultsOptions::default()).expect("a store");
+        let batch = |request: &str, names: std::ops::Range<usize>| -> Vec<Record> {
+            names.map(|number| record(&number.to_string(), request, false, 300)).collect()
+        };
+        store.upsert_results(&set("s"), batch("first", 0..500), now()).await.expect("saved");
+        let rows = files(directory.path()).remove(0).with_file_name("rows");
+        let first = fs::metadata(&rows).expect("a file").len();
+        store.upsert_results(&set("s"), batch("second", 100..110), now()).await.expect("saved");
+        store.upsert_results(&set("sound"), batch("first", 0..500), now()).await.expect("saved");
+        let one = |name: &str| ResultFilter { external_ids: vec![name.to_owned()], ..ResultFilter::default() };
+        for (zeros, damaged, sound) in [(first..first + 64, "100", "200"), (0..8192, "3", "200")] {
+            let file = File::options().write(true).open(&rows).expect("a file");
+            let zeros = vec![0; (zeros.end - zeros.start) as usize];
+            let offset = if zeros.len() == 64 { first } else { 0 };
+            std::os::unix::fs::FileExt::write_all_at(&file, &zeros, offset).expect("zeros");
+            for filter in [ResultFilter::default(), one(damaged)] {
+                let outcome = read(&store, &set("s"), filter).await.err();
+                assert!(matches!(outcome, Some(StoreError::Damaged(_))), "{outcome:?}");
+            }
+            assert_eq!(read(&store, &set("s"), one(sound)).await.expect("a page").len(), 1);
+            assert_eq!(read(&store, &set("sound"), ResultFilter::default()).await.expect("a page").len(), 500);
+        }
+        let done = store.upsert_results(&set("s"), batch("third", 400..600), now()).await;
+        assert_eq!(done, Ok(Upserted { created: 100, updated: 100 }));
+        assert_eq!(store.delete_set(&set("s")).await, Ok(600));
+        assert_eq!(read(&store, &set("s"), ResultFilter::default()).await.expect("a page").len(), 0);
+        store.close().await;
+    }
+
+    /// Any part of the files may turn into garbage: an answer or an error, never a panic.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn never_panics() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -398,16 +445,25 @@ mod damage {
         for start in (0..2000).step_by(100) {
             store.upsert_results(&set("s"), batch(start..start + 100), now()).await.expect("saved");
         }
+        for start in (0..2000).step_by(400) {
+            store.upsert_results(&set("s"), batch(start..start + 100), now()).await.expect("saved");
+        }
         store.close().await;
         drop(store);
-        let path = files(directory.path()).remove(0);
-        let sound = fs::read(&path).expect("a file");
-        let mut damaged = 0;
-        for (round, page) in (0..sound.len() / 4096).step_by(3).enumerate() {
+        let database = files(directory.path()).remove(0);
+        let rows = database.with_file_name("rows");
+        let sound = [&database, &rows].map(|path| fs::read(path).expect("a file"));
+        let pages = (0..sound[0].len() / 4096).step_by(3).map(|page| (0, page * 4096));
+        let bodies = (0..sound[1].len()).step_by(sound[1].len() / 24).map(|offset| (1, offset));
+        let mut damaged = [0, 0];
+        for (round, (which, offset)) in pages.chain(bodies).enumerate() {
             let mut bytes = sound.clone();
-            let harm = &mut bytes[page * 4096..][..4096];
+            let end = bytes[which].len().min(offset + 4096);
+            let harm = &mut bytes[which][offset..end];
             harm.iter_mut().enumerate().for_each(|(place, byte)| *byte ^= (place * 37 + round) as u8);
-            fs::write(&path, bytes).expect("written");
+            for (path, bytes) in [&database, &rows].into_iter().zip(bytes) {
+                fs::write(path, bytes).expect("written");
+            }
             let store = SqliteResults::open(directory.path(), options()).expect("a store");
             let outcomes = [
                 read_raw(&store, ResultFilter::default()).await,
@@ -419,16 +475,16 @@ mod damage {
             for outcome in outcomes {
                 match outcome {
                     Ok(()) => {}
-                    Err(StoreError::Damaged(_)) => damaged += 1,
-                    Err(other) => panic!("page {page}: {other:?}"),
+                    Err(StoreError::Damaged(_)) => damaged[which] += 1,
+                    Err(other) => panic!("file {which} at {offset}: {other:?}"),
                 }
             }
             store.close().await;
             for log in ["results.db-wal", "results.db-shm"] {
-                let _ = fs::remove_file(path.with_file_name(log));
+                let _ = fs::remove_file(database.with_file_name(log));
             }
         }
-        assert!(damaged > 20, "{damaged} damages seen");
+        assert!(damaged[0] > 20 && damaged[1] > 20, "{damaged:?} damages seen");
     }
 
     async fn read_raw(store: &SqliteResults, filter: ResultFilter) -> Result<(), StoreError> {

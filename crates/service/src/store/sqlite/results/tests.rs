@@ -1,5 +1,7 @@
 //! The driver under the suite: with its usual sizes, and with sizes so small that every mechanism works all the time.
 
+mod map;
+
 use super::{ResultsOptions, SqliteResults};
 use crate::store::ResultStore;
 use std::sync::Arc;

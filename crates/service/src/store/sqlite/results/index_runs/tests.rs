@@ -1,20 +1,21 @@
-//! The index against a plain map, through crashes at every step.
+//! The index, packs and bodies against a plain map, through crashes at every step.
 
 use super::*;
 use crate::store::StorageKey;
 use crate::store::sqlite::connection::{in_transaction, open_writer};
 use crate::store::sqlite::results::draft::Draft;
 use crate::store::sqlite::results::file::{FILE, PAGE_SIZE, StorageFile, open_segment};
-use crate::store::sqlite::results::keys::{Kind, Tag, first_key, index_key};
+use crate::store::sqlite::results::keys::{Kind, MAX_SEQUENCE, Tag, first_key, index_key};
 use crate::store::sqlite::results::pack::Head;
 use crate::store::sqlite::results::revisions;
 use crate::store::sqlite::results::segment::SEGMENT;
+use crate::store::sqlite::results::walk;
 use docket_contract::result::{Record, ResultItem, ResultStatus};
 use docket_contract::{JobId, Timestamp};
 use proptest::prelude::*;
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -35,8 +36,8 @@ enum Act {
     Step,
     /// Prepare a step that is not applied.
     Fail,
-    /// A step is prepared, and maybe applied, before the crash.
-    Crash { prepare: bool, apply: bool },
+    /// A step is prepared, and maybe applied, before the crash; or bodies were written that no transaction names.
+    Crash { prepare: bool, apply: bool, torn: bool },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -46,7 +47,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => Just(Act::Freeze),
         12 => Just(Act::Step),
         1 => Just(Act::Fail),
-        2 => any::<(bool, bool)>().prop_map(|(prepare, apply)| Act::Crash { prepare, apply }),
+        2 => any::<(bool, bool, bool)>().prop_map(|(prepare, apply, torn)| Act::Crash { prepare, apply, torn }),
     ]
 }
 
@@ -74,12 +75,19 @@ fn path(directory: &TempDir) -> PathBuf {
     directory.path().join("storage").join(FILE)
 }
 
+/// Crashes are copies here: nothing has to reach the disk.
+fn connect(path: &Path) -> Connection {
+    let connection = open_writer(path, false, PAGE_SIZE, 256, 0).expect("a connection");
+    connection.pragma_update(None, "synchronous", "OFF").expect("a setting");
+    connection
+}
+
 impl World {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let key = StorageKey { organization: "o".into(), storage_id: "s".into() };
         StorageFile::create(directory.path(), &directory.path().join("storage"), &key, 0).expect("a file");
-        let connection = open_writer(&path(&directory), false, PAGE_SIZE, 256, 0).expect("a connection");
+        let connection = connect(&path(&directory));
         for set_no in 1..4 {
             let job = job(set_no);
             let set = params![set_no as i64, job.0.as_bytes()];
@@ -121,6 +129,22 @@ impl World {
         });
     }
 
+    /// Writes rows and a revision whose transaction does not come to its end.
+    fn tear(&mut self) {
+        let mut draft = Draft::new(self.next_sequence, self.last_pending, self.segment.end());
+        self.connection.execute_batch("BEGIN IMMEDIATE").expect("a transaction");
+        draft.begin(1, Timestamp::from_millis(-1));
+        for number in 0..3 {
+            let hashes = self.hasher.record(job(1), &record(1_000_000 + number));
+            let head = Head { identity: hashes.identity, tag: Tag(0), length: 7 };
+            draft.append(&self.connection, &hashes, head, b"{\"torn\"").expect("a row");
+        }
+        draft.revise(1, (Tag(0), Tag(1)), b"{\"torn\":1}");
+        draft.end(&self.connection).expect("a pack");
+        draft.save(&self.connection, &self.segment, &Default::default()).expect("saved");
+        self.connection.execute_batch("ROLLBACK").expect("nothing remains");
+    }
+
     fn flip(&mut self, choice: usize) {
         if self.rows.is_empty() {
             return;
@@ -151,15 +175,17 @@ impl World {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("storage")).expect("a directory");
         let (old, new) = (path(&self.directory), path(&directory));
-        let rows = path(&self.directory).with_file_name(SEGMENT);
-        std::fs::copy(rows, new.with_file_name(SEGMENT)).expect("a copy");
+        // Of the bodies only those survive that were made durable.
+        let (durable, rows) = (self.segment.end(), new.with_file_name(SEGMENT));
+        std::fs::copy(path(&self.directory).with_file_name(SEGMENT), &rows).expect("a copy");
+        std::fs::File::options().write(true).open(&rows).and_then(|file| file.set_len(durable)).expect("a cut");
         for ending in ["", "-wal"] {
             let name = |path: &PathBuf| format!("{}{ending}", path.display());
             if std::fs::exists(name(&old)).expect("a file") {
                 std::fs::copy(name(&old), name(&new)).expect("a copy");
             }
         }
-        self.connection = open_writer(&new, false, PAGE_SIZE, 256, 0).expect("a connection");
+        self.connection = connect(&new);
         self.directory = directory;
         (self.segment, self.hasher, self.index, self.maintenance) = load(&self.connection, &self.directory);
         self.last_pending = last_pending(&self.connection).expect("a number");
@@ -204,6 +230,42 @@ impl World {
         }
         assert_eq!(found, self.rows.keys().copied().collect::<Vec<_>>());
         self.check_revisions();
+        self.check_bodies();
+    }
+
+    /// Every set gives its rows in order, with the tags and bodies that they had last.
+    fn check_bodies(&self) {
+        for set_no in 1..4 {
+            let (mut rows, mut buffer, mut found) = (Vec::new(), Vec::new(), BTreeMap::new());
+            let mut after = 0;
+            while after < MAX_SEQUENCE {
+                let view = self.index.view(after);
+                let range = (after, view.horizon.min(MAX_SEQUENCE));
+                let limit = self.rows.len() / 2 + 1;
+                after = walk::gather(&self.connection, set_no, range, limit, |_| true, &mut rows).expect("rows");
+                for (first, last) in walk::stretches(&rows).collect::<Vec<_>>() {
+                    walk::revise(&mut rows, &view.revisions(&self.connection, first, last).expect("revisions"));
+                }
+                let visited = walk::each_body(
+                    &self.segment,
+                    &rows,
+                    limit,
+                    |_| true,
+                    &mut buffer,
+                    |row, body| {
+                        found.insert(row.sequence, (row.tag, row.modified_at.as_millis(), body.to_vec()));
+                        Ok(true)
+                    },
+                );
+                assert_eq!(visited, Ok(true));
+            }
+            let expected =
+                self.rows.iter().filter(|(_, (set, _, _))| *set == set_no).map(|(sequence, (_, tag, times))| {
+                    let body = if *times > 0 { "{}".to_owned() } else { record(*sequence).json };
+                    (*sequence, (*tag, *times, body.into_bytes()))
+                });
+            assert_eq!(found, expected.collect());
+        }
     }
 
     /// Every row that was written again leads to its newest revision, alone, with others, and behind any row.
@@ -273,12 +335,15 @@ proptest! {
                     world.maintenance.next_step(&world.connection).expect("a step");
                     world.maintenance.failed();
                 }
-                Act::Crash { prepare, apply } => {
+                Act::Crash { prepare, apply, torn } => {
                     if *prepare
                         && let Some(step) = world.maintenance.next_step(&world.connection).expect("a step")
                         && *apply
                     {
                         world.apply(&step);
+                    }
+                    if *torn {
+                        world.tear();
                     }
                     world.crash();
                 }
