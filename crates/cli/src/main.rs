@@ -9,6 +9,7 @@ mod logging;
 mod mock;
 mod output;
 mod partners;
+mod samples;
 mod serve;
 mod settings;
 mod validate;
@@ -43,6 +44,8 @@ enum Command {
     /// Validate business partners and write a result for each; to be run as a job's command.
     ValidatePartners(Box<validate::Args>),
     Call(Box<call::Args>),
+    /// Write the documentation's samples as files that run.
+    Samples(samples::Args),
     /// Make, list and revoke keys.
     Keys(keys::KeysArguments),
     /// Print the WSDL of the SOAP face.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => run(bench::run(*arguments)),
         Command::ValidatePartners(arguments) => run(validate::run(*arguments)),
         Command::Call(arguments) => run(call::run(*arguments)),
+        Command::Samples(arguments) => samples::run(&arguments),
         Command::Keys(arguments) => keys::run(arguments),
         Command::Wsdl(arguments) => wsdl::run(&arguments),
         Command::Supervise { data, idle_ms } => supervise(data, idle_ms),

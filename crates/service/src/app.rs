@@ -6,6 +6,7 @@ use crate::access::Keys;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, LaunchSettings};
 use crate::executors::process::{ProcessExecutor, ProcessSettings};
+use crate::faces::docs;
 use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
 use crate::faces::soap::{self, SoapOptions};
@@ -165,8 +166,9 @@ impl App {
             ready(control.clone()),
             RestOptions { bodies, ..RestOptions::default() },
         ));
+        let docs = docs::router(&[(crate::mock::PATH, "A mock: answers with examples, keeps nothing")]);
         let soap = soap::router(Arc::clone(&faces), SoapOptions { trust_proxy: settings.trust_proxy });
-        let router = rest::router(faces).merge(soap).nest(crate::mock::PATH, mock);
+        let router = rest::router(faces).merge(soap).nest(crate::mock::PATH, mock).merge(docs);
         Ok(Self { settings, listener, address, control, results, engine, router, _lock: lock })
     }
 

@@ -7,6 +7,7 @@ mod compatibility;
 mod delete_job;
 mod delete_job_results;
 mod errors;
+mod docs;
 mod insert_job_results;
 mod list_job_run_results;
 mod list_job_types;

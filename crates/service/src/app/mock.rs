@@ -4,6 +4,7 @@ use super::{StartError, io_error, ready, url};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, LaunchSettings};
 use crate::executors::Executor;
+use crate::faces::docs;
 use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{RestOptions, RestState};
 use crate::handler::Live;
@@ -54,6 +55,7 @@ impl MockApp {
             }
             None => (mock::router(RestOptions::default()), None),
         };
+        let router = router.merge(docs::router(&[]));
         Ok(Self { listener, address, router, engine })
     }
 

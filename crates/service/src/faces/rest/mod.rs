@@ -136,9 +136,7 @@ fn table<H: Handler>(app: Arc<RestState<H>>) -> Router {
             router = router.route(&format!("{path}/"), service.clone()).route(&path, service.clone());
         }
     }
-    router
-        .fallback(|| async { reply::problem(&Error::new(Code::NotFound, "There is no such path."), "/") })
-        .method_not_allowed_fallback(|| async { road::method_not_allowed("/", "GET, HEAD") })
+    router.fallback(|| async { no_such_path() }).method_not_allowed_fallback(|| async { read_only() })
 }
 
 /// What every answer goes through, whatever face gives it.
@@ -148,6 +146,16 @@ pub(in crate::faces) fn layered(router: Router, slow: Duration) -> Router {
         // Events must reach their reader one by one.
         .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE));
     router.layer(compression).layer(from_fn_with_state(slow, observe::observe))
+}
+
+/// The answer to a method other than GET and HEAD where there are no others.
+pub(in crate::faces) fn read_only() -> Response {
+    road::method_not_allowed("/", "GET, HEAD")
+}
+
+/// The answer where there is nothing.
+pub(in crate::faces) fn no_such_path() -> Response {
+    reply::problem(&Error::new(Code::NotFound, "There is no such path."), "/")
 }
 
 async fn readiness<H: Handler>(app: Arc<RestState<H>>) -> Response {

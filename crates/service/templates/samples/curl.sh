@@ -1,0 +1,18 @@
+#!/bin/sh
+# {{ p.example.title }}
+url=${DOCKET_URL:-{{ p.url }}{{ "}" }}
+{%- for v in &p.example.variables %}
+{{ v.snake }}={{ "${" }}{{ v.environment }}:-{{ v.example }}{{ "}" }}
+{%- endfor %}
+
+curl --silent --show-error --fail-with-body --request {{ p.method }} \
+    "$url{{ p.target }}" \
+{%- if let Some(body) = &p.body %}
+    --header "X-API-KEY: ${DOCKET_KEY:-}" \
+    --header "Content-Type: application/json" \
+    --data-binary @- <<JSON
+{{ body }}
+JSON
+{%- else %}
+    --header "X-API-KEY: ${DOCKET_KEY:-}"
+{%- endif %}
