@@ -14,5 +14,11 @@ curl --silent --show-error --fail-with-body --request {{ p.method }} \
 {{ body }}
 JSON
 {%- else %}
+{%- if !p.pairs.is_empty() %}
+    --get \
+{%- for pair in &p.pairs %}
+    --data-urlencode "{{ pair.0 }}={{ pair.1 }}" \
+{%- endfor %}
+{%- endif %}
     --header "X-API-KEY: ${DOCKET_KEY:-}"
 {%- endif %}

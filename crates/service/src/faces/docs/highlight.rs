@@ -27,11 +27,12 @@ impl<'a> Code<'a> {
 struct Language {
     comment: &'static str,
     words: &'static [&'static str],
+    shell: bool,
 }
 
 fn language(name: &str) -> Option<Language> {
     let (comment, words): (_, &'static [&'static str]) = match name {
-        "sh" | "bash" | "curl" => ("#", &["curl", "docket", "if", "then", "fi", "for", "do", "done", "export"]),
+        "sh" | "bash" | "curl" => ("#", &["curl", "if", "then", "fi", "for", "do", "done", "export"]),
         "python" => (
             "#",
             &[
@@ -62,7 +63,7 @@ fn language(name: &str) -> Option<Language> {
         "toml" | "yaml" => ("#", &["true", "false"]),
         _ => return None,
     };
-    Some(Language { comment, words })
+    Some(Language { comment, words, shell: matches!(name, "sh" | "bash" | "curl") })
 }
 
 fn tokens<'a>(name: &str, code: &'a str) -> Vec<Token<'a>> {
@@ -108,7 +109,8 @@ fn token(language: &Language, rest: &str, after_word: bool) -> (&'static str, us
         let length = rest.find(|char| !word(char)).unwrap_or(rest.len());
         let class = match &rest[..length] {
             _ if after_word => "",
-            number if number.starts_with(|char: char| char.is_ascii_digit()) => "n",
+            // In a shell a digit is mostly part of an address or a name.
+            number if number.starts_with(|char: char| char.is_ascii_digit()) && !language.shell => "n",
             text if language.words.contains(&text) => "k",
             _ => "",
         };

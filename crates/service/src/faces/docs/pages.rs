@@ -62,13 +62,16 @@ pub(super) struct OperationPage<'a> {
 }
 
 impl OperationPage<'_> {
-    /// The parameters of one place, or `None` where there are none.
-    fn places(&self) -> Vec<(&'static str, Vec<&Parameter>)> {
-        [("path", "Path parameters"), ("query", "Query parameters"), ("header", "Headers")]
+    /// The parameters of one place.
+    fn at(&self, place: &str) -> Vec<&Parameter> {
+        self.row.parameters.iter().filter(|parameter| parameter.place == place).collect()
+    }
+
+    /// The parameters of the path and of the query, where there are some.
+    fn places(&self) -> impl Iterator<Item = (&'static str, Vec<&Parameter>)> {
+        [("Path parameters", self.at("path")), ("Query parameters", self.at("query"))]
             .into_iter()
-            .map(|(place, title)| (title, self.row.parameters.iter().filter(|p| p.place == place).collect::<Vec<_>>()))
             .filter(|(_, parameters)| !parameters.is_empty())
-            .collect()
     }
 }
 

@@ -92,7 +92,14 @@ impl<'a> Schemas<'a> {
     pub(super) fn kind(self, schema: &'a Value) -> Vec<Piece> {
         let schema = present(schema);
         if let Some(name) = reference(schema) {
-            return vec![Piece { text: name.to_owned(), schema: Some(name.to_owned()) }];
+            // A plain value with a name shows what it is; an object or a choice of values shows the name.
+            let target = self.get(name).unwrap_or(&Value::Null);
+            let plain = target.get("type").is_some_and(|kind| kind != "object") && target.get("enum").is_none();
+            let text = match plain {
+                true => self.kind(target).into_iter().map(|piece| piece.text).collect(),
+                false => name.to_owned(),
+            };
+            return vec![Piece { text, schema: Some(name.to_owned()) }];
         }
         let word = |text: &str| vec![Piece { text: text.to_owned(), schema: None }];
         let kind = match &schema["type"] {

@@ -21,95 +21,115 @@ pub const LANGUAGES: &[Language] = &[
         name: "curl",
         label: "curl",
         file: |name| format!("{name}.sh"),
-        code: |example, url| {
-            render(&Curl { p: parts(example, url, &SHELL, |v| format!("${}", v.snake), Query::InPath, "  ", "") })
-        },
+        code: |example, url| render(&Curl { p: Parts::new(example, url, &IN_SHELL) }),
     },
     Language {
         name: "python",
         label: "Python",
         file: |name| format!("{name}.py"),
-        code: |example, url| {
-            render(&Python {
-                p: parts(
-                    example,
-                    url,
-                    &PYTHON,
-                    |v| format!("{{urllib.parse.quote({}, safe='')}}", v.snake),
-                    Query::Apart,
-                    "    ",
-                    "",
-                ),
-            })
-        },
+        code: |example, url| render(&Python { p: Parts::new(example, url, &IN_PYTHON) }),
     },
     Language {
         name: "javascript",
         label: "JavaScript",
         file: |name| format!("{name}.mjs"),
-        code: |example, url| {
-            render(&JavaScript {
-                p: parts(
-                    example,
-                    url,
-                    &JAVASCRIPT,
-                    |v| format!("${{encodeURIComponent({})}}", v.parameter),
-                    Query::Apart,
-                    "  ",
-                    "",
-                ),
-            })
-        },
+        code: |example, url| render(&JavaScript { p: Parts::new(example, url, &IN_JAVASCRIPT) }),
     },
     Language {
         name: "java",
         label: "Java",
         file: |name| format!("{}.java", class(name)),
-        // A text that ends with a variable has an empty text behind it.
-        code: |example, url| {
-            render(&Java {
-                p: parts(
-                    example,
-                    url,
-                    &JAVA_BLOCK,
-                    |v| format!("\" + {} + \"", v.parameter),
-                    Query::InPath,
-                    "  ",
-                    "                ",
-                ),
-            })
-            .replace(" + \"\")", ")")
-        },
+        // A path that ends with a variable has an empty text behind it.
+        code: |example, url| render(&Java { p: Parts::new(example, url, &IN_JAVA) }).replace(" + \"\")", ")"),
     },
     Language {
         name: "kotlin",
         label: "Kotlin",
         file: |name| format!("{}.kt", class(name)),
-        code: |example, url| {
-            render(&Kotlin {
-                p: parts(
-                    example,
-                    url,
-                    &KOTLIN_BLOCK,
-                    |v| format!("${{{}}}", v.parameter),
-                    Query::InPath,
-                    "  ",
-                    "        ",
-                ),
-            })
-        },
+        code: |example, url| render(&Kotlin { p: Parts::new(example, url, &IN_KOTLIN) }),
     },
     Language {
         name: "rust",
         label: "Rust",
         file: |name| format!("{}.rs", super::snake(name)),
-        code: |example, url| {
-            render(&Rust {
-                p: parts(example, url, &RUST, |v| format!("{{{}}}", v.snake), Query::Apart, "    ", "    "),
-            })
-        },
+        code: |example, url| render(&Rust { p: Parts::new(example, url, &IN_RUST) }),
     },
 ];
+
+/// How a language writes a request.
+struct Writing {
+    body: &'static Dialect,
+    /// One step of the body's indentation, and that of its first line.
+    step: &'static str,
+    indent: &'static str,
+    /// A variable within the text of a path.
+    in_path: fn(&Variable) -> String,
+    /// Whether the query stands in the path, encoded here, or is given as pairs to what encodes it.
+    query_in_path: fn(&Example) -> bool,
+    /// A name or a value of such a pair.
+    word: fn(&str) -> String,
+    /// A variable in such a pair.
+    variable: fn(&Variable) -> String,
+}
+
+const IN_SHELL: Writing = Writing {
+    body: &SHELL,
+    step: "  ",
+    indent: "",
+    in_path: |v| format!("${}", v.snake),
+    // Curl makes a query of its data, which only a request without a body has to spare.
+    query_in_path: |example| example.body.is_some(),
+    word: within_shell_quotes,
+    variable: |v| format!("${}", v.snake),
+};
+
+const IN_PYTHON: Writing = Writing {
+    body: &PYTHON,
+    step: "    ",
+    indent: "",
+    in_path: |v| format!("{{urllib.parse.quote({}, safe='')}}", v.snake),
+    query_in_path: |_| false,
+    word: quoted,
+    variable: |v| v.snake.clone(),
+};
+
+const IN_JAVASCRIPT: Writing = Writing {
+    body: &JAVASCRIPT,
+    step: "  ",
+    indent: "",
+    in_path: |v| format!("${{encodeURIComponent({})}}", v.parameter),
+    query_in_path: |_| false,
+    word: quoted,
+    variable: |v| v.parameter.clone(),
+};
+
+const IN_JAVA: Writing = Writing {
+    body: &JAVA_BLOCK,
+    step: "  ",
+    indent: "                ",
+    in_path: |v| format!("\" + {} + \"", v.parameter),
+    query_in_path: |_| true,
+    ..IN_JAVASCRIPT
+};
+
+const IN_KOTLIN: Writing = Writing {
+    body: &KOTLIN_BLOCK,
+    step: "  ",
+    indent: "        ",
+    in_path: |v| format!("${{{}}}", v.parameter),
+    query_in_path: |_| true,
+    ..IN_JAVASCRIPT
+};
+
+const IN_RUST: Writing = Writing {
+    body: &RUST,
+    step: "    ",
+    indent: "    ",
+    in_path: |v| format!("{{{}}}", v.snake),
+    query_in_path: |_| false,
+    word: RUST.text,
+    variable: |v| v.snake.clone(),
+};
 
 /// Rendering into a String can't fail.
 fn render(template: &impl Template) -> String {
@@ -164,15 +184,6 @@ fn class(name: &str) -> String {
 /// What may stand in a query as it is (RFC 3986, unreserved).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where a language puts the query.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Query {
-    /// Behind the path, encoded here.
-    InPath,
-    /// Given as pairs to a library that encodes them.
-    Apart,
-}
-
 /// What the templates put together, each part as its language writes it.
 struct Parts<'a> {
     example: &'a Example,
@@ -191,47 +202,52 @@ struct Parts<'a> {
     in_body: Vec<&'a Variable>,
 }
 
-/// `variable` writes a variable within the text of a path.
-fn parts<'a>(
-    example: &'a Example,
-    url: &str,
-    dialect: &Dialect,
-    variable: fn(&Variable) -> String,
-    query: Query,
-    step: &str,
-    indent: &str,
-) -> Parts<'a> {
-    let mut target = example.path.to_owned();
-    for known in &example.variables {
-        target = target.replace(&format!("{{{}}}", known.parameter), &variable(known));
-    }
-    let mut pairs = Vec::new();
-    for (at, (name, value)) in example.query.iter().enumerate() {
-        let known = example.variable(value);
-        if query == Query::Apart {
-            let value = known.map_or_else(|| (dialect.text)(value), dialect.variable);
-            pairs.push(((dialect.text)(name), value));
-            continue;
+impl<'a> Parts<'a> {
+    fn new(example: &'a Example, url: &str, writing: &Writing) -> Self {
+        let mut target = example.path.to_owned();
+        for known in &example.variables {
+            target = target.replace(&format!("{{{}}}", known.parameter), &(writing.in_path)(known));
         }
-        let encoded = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
-        target.push(if at == 0 { '?' } else { '&' });
-        target.push_str(&encoded(name));
-        target.push('=');
-        target.push_str(&known.map_or_else(|| encoded(value), variable));
+        let mut pairs = Vec::new();
+        for (at, (name, value)) in example.query.iter().enumerate() {
+            let known = example.variable(value);
+            if !(writing.query_in_path)(example) {
+                let value = known.map_or_else(|| (writing.word)(value), writing.variable);
+                pairs.push(((writing.word)(name), value));
+                continue;
+            }
+            let encoded = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
+            target.push(if at == 0 { '?' } else { '&' });
+            target.push_str(&encoded(name));
+            target.push('=');
+            target.push_str(&known.map_or_else(|| encoded(value), writing.in_path));
+        }
+        let body = example.body.as_ref();
+        let whole = body.map(ToString::to_string).unwrap_or_default();
+        let names = |variable: &&Variable| whole.contains(&quoted(&variable.example));
+        let method = example.method.name();
+        Self {
+            example,
+            url: quoted(url),
+            class: class(example.name),
+            method,
+            call: method.to_ascii_lowercase(),
+            target,
+            pairs,
+            body: body.map(|body| literal(body, example, writing.body, writing.step, writing.indent)),
+            in_body: example.variables.iter().filter(names).collect(),
+        }
     }
-    let body = example.body.as_ref().map(|body| literal(body, example, dialect, step, indent));
-    let whole = example.body.as_ref().map(ToString::to_string).unwrap_or_default();
-    let names = |variable: &&Variable| whole.contains(&quoted(&variable.example));
-    let method = example.method.name();
-    Parts {
-        example,
-        url: quoted(url),
-        class: class(example.name),
-        method,
-        call: method.to_ascii_lowercase(),
-        target,
-        pairs,
-        body,
-        in_body: example.variables.iter().filter(names).collect(),
+}
+
+/// A text between the double quotes of the shell.
+fn within_shell_quotes(text: &str) -> String {
+    let mut out = String::new();
+    for char in text.chars() {
+        if matches!(char, '\\' | '"' | '$' | '`') {
+            out.push('\\');
+        }
+        out.push(char);
     }
+    out
 }
