@@ -129,7 +129,8 @@ impl<'a> Schemas<'a> {
         limits.extend(bounds(schema, "minimum", "maximum", ""));
         match schema.get("pattern").and_then(Value::as_str) {
             Some(ID_PATTERN) => limits.push("no control characters".to_owned()),
-            Some(pattern) => limits.push(format!("matches {pattern}")),
+            // That an empty parameter counts as none is a rule for all of them.
+            Some(pattern) => limits.push(format!("matches {}", pattern.strip_prefix("^$|").unwrap_or(pattern))),
             None => {}
         }
         if let Some(items) = schema.get("items") {
