@@ -34,7 +34,8 @@ fn page(answer: &Response) -> String {
 
 /// The values of an attribute.
 fn values(html: &str, attribute: &str) -> BTreeSet<String> {
-    let parts = html.split(&format!("{attribute}=\"")).skip(1);
+    let opening = format!("{attribute}=\"");
+    let parts = html.split(&opening).skip(1);
     parts.filter_map(|part| part.split('"').next()).map(str::to_owned).collect()
 }
 
