@@ -200,7 +200,20 @@ async function trying(pages) {
   const collection = html.match(/data-path="([^"]*)"/)[1];
   const [read] = form("GET", (template) => new RegExp(`^${collection}/\\{\\w+\\}$`).test(template));
 
+  // Nothing lies over the form, wherever the page is scrolled to.
   await go(create);
+  const covered = await evaluate(() => [...document.querySelectorAll("#try-form :is(input, select, textarea, button)")]
+    .filter((control) => {
+      control.scrollIntoView({ block: "center" });
+      const { left, top, width, height } = control.getBoundingClientRect();
+      return [0.1, 0.5, 0.9].some((part) => {
+        const hit = document.elementFromPoint(left + width * part, top + height / 2);
+        return hit !== control && !control.contains(hit);
+      });
+    })
+    .map((control) => control.id || control.outerHTML));
+  assert.deepEqual(covered, []);
+
   assert.equal(JSON.parse(await send(401)).code, "unauthenticated");
   await page.type("#try-key", DOCS_KEY);
   const created = JSON.parse(await send(200));

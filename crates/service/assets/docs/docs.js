@@ -79,7 +79,9 @@ function search() {
       else if (rest.includes(word)) sum += 1;
       else return 0;
     }
-    return sum;
+    if (title.includes(words.join(" "))) sum += 6;
+    // What most people look for.
+    return entry.path.startsWith("/docs/operations/") ? sum + 6 : sum;
   };
   const show = async () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
