@@ -13,7 +13,7 @@ async fn the_openapi_document() {
 
 #[test]
 fn the_help() {
-    for command in ["", "serve", "mock", "keys", "demo", "bench", "validate-partners", "call", "wsdl"] {
+    for command in ["", "serve", "mock", "keys", "demo", "bench", "validate-partners", "call", "samples", "wsdl"] {
         let mut program = Command::new(BINARY);
         program.args(Some(command).filter(|command| !command.is_empty())).arg("--help").env_clear();
         let output = program.output().expect("docket --help");

@@ -107,6 +107,10 @@ fn guide(name: &str, text: &str) -> Guide {
                 out.push(Event::InlineHtml(frame.into()));
                 out.push(Event::Start(Tag::Table(alignment)));
             }
+            Event::Start(Tag::TableHead) => {
+                out.push(event);
+                out.extend(head(&mut events));
+            }
             Event::End(TagEnd::Table) => {
                 out.push(Event::End(TagEnd::Table));
                 out.push(Event::InlineHtml("</div>".into()));
@@ -116,6 +120,25 @@ fn guide(name: &str, text: &str) -> Guide {
     }
     html::push_html(&mut page.html, out.into_iter());
     page
+}
+
+/// The cells of a table's head. One without words heads nothing: to a screen reader it must not be a header.
+fn head<'a>(events: &mut impl Iterator<Item = Event<'a>>) -> Vec<Event<'a>> {
+    let mut cells = Vec::new();
+    for event in events {
+        match event {
+            Event::End(TagEnd::TableCell) if matches!(cells.last(), Some(Event::Start(Tag::TableCell))) => {
+                cells.pop();
+                cells.push(Event::InlineHtml("<td></td>".into()));
+            }
+            Event::End(TagEnd::TableHead) => {
+                cells.push(event);
+                break;
+            }
+            other => cells.push(other),
+        }
+    }
+    cells
 }
 
 /// Raw HTML becomes text.
@@ -211,6 +234,13 @@ mod tests {
             page.html
         );
         assert_eq!(page.title, "T");
+    }
+
+    #[test]
+    fn a_head_without_words_is_no_header() {
+        let page = guide("X.md", "# T\n\n| |b|\n|-|-|\n|1|2|\n");
+        assert!(page.html.contains("<tr><td></td><th>b</th></tr></thead>"), "{}", page.html);
+        assert!(page.html.contains("<tr><td>1</td><td>2</td></tr>"), "{}", page.html);
     }
 
     #[test]
