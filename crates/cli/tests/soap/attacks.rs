@@ -24,25 +24,23 @@ fn documents() -> Vec<PathBuf> {
 /// Documents that are too large for a file.
 fn large() -> Vec<(String, Vec<u8>)> {
     let envelope = |body: &str| crate::envelope(crate::SOAP11, "", body).into_bytes();
-    let mega = 1 << 20;
+    // The parser is many times slower where it is not optimized; the time limit is the same.
+    let mega = if cfg!(debug_assertions) { 1 << 18 } else { 1 << 20 };
     vec![
-        ("a name of 1 MiB".to_owned(), envelope(&format!("<{}/>", "a".repeat(mega)))),
-        ("an attribute of 1 MiB".to_owned(), envelope(&format!("<listJobTypes a=\"{}\"/>", "a".repeat(mega)))),
-        ("a prefix of 1 MiB".to_owned(), envelope(&format!("<{}:a/>", "a".repeat(mega)))),
-        ("1 MiB of open elements".to_owned(), envelope(&"<a>".repeat(mega / 3))),
+        ("a long name".to_owned(), envelope(&format!("<{}/>", "a".repeat(mega)))),
+        ("a long attribute".to_owned(), envelope(&format!("<listJobTypes a=\"{}\"/>", "a".repeat(mega)))),
+        ("a long prefix".to_owned(), envelope(&format!("<{}:a/>", "a".repeat(mega)))),
+        ("many open elements".to_owned(), envelope(&"<a>".repeat(mega / 3))),
+        ("many unknown elements".to_owned(), envelope(&format!("<startJob>{}</startJob>", "<a/>".repeat(mega / 4)))),
+        ("many attributes".to_owned(), envelope(&format!("<listJobTypes {}/>", "a='' ".repeat(mega / 5)))),
+        ("much white space".to_owned(), b" ".repeat(mega)),
+        ("a long comment".to_owned(), envelope(&format!("<!--{}--->", "x".repeat(mega)))),
         (
-            "1 MiB of unknown elements".to_owned(),
-            envelope(&format!("<startJob>{}</startJob>", "<a/>".repeat(mega / 4))),
-        ),
-        ("1 MiB of attributes".to_owned(), envelope(&format!("<listJobTypes {}/>", "a='' ".repeat(mega / 5)))),
-        ("1 MiB of white space".to_owned(), b" ".repeat(mega)),
-        ("1 MiB of comment".to_owned(), envelope(&format!("<!--{}--->", "x".repeat(mega)))),
-        (
-            "1 MiB of references".to_owned(),
+            "many references".to_owned(),
             envelope(&format!("<startJob><name>{}</name></startJob>", "&#65;".repeat(mega / 5))),
         ),
         (
-            "1 MiB of sections".to_owned(),
+            "many sections".to_owned(),
             envelope(&format!("<startJob><name>{}</name></startJob>", "<![CDATA[a]]>".repeat(mega / 13))),
         ),
     ]
