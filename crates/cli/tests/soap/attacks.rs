@@ -25,7 +25,7 @@ fn documents() -> Vec<PathBuf> {
 fn large() -> Vec<(String, Vec<u8>)> {
     let envelope = |body: &str| crate::envelope(crate::SOAP11, "", body).into_bytes();
     // The parser is many times slower where it is not optimized; the time limit is the same.
-    let mega = if cfg!(debug_assertions) { 1 << 18 } else { 1 << 20 };
+    let mega = if cfg!(debug_assertions) { 1 << 16 } else { 1 << 20 };
     vec![
         ("a long name".to_owned(), envelope(&format!("<{}/>", "a".repeat(mega)))),
         ("a long attribute".to_owned(), envelope(&format!("<listJobTypes a=\"{}\"/>", "a".repeat(mega)))),
@@ -80,7 +80,9 @@ async fn every_attack_is_a_fault() {
             std::fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the peak set back");
             let before = memory(pid, "VmRSS:");
             let began = Instant::now();
-            let answer = server.send(Method::POST, "/soap/v2", &[media], document.clone()).await;
+            let gzip = [media, ("content-encoding", "gzip")];
+            let headers = if name.ends_with(".gz") { &gzip[..] } else { &[media] };
+            let answer = server.send(Method::POST, "/soap/v2", headers, document.clone()).await;
             best = best.min(began.elapsed());
             let more = memory(pid, "VmHWM:").saturating_sub(before);
             let text = answer.text();

@@ -22,6 +22,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 const FIRST_STEP: usize = 2 << 20;
 /// How much of a compressed body is decompressed at a time: at most 1032 times as much comes out.
 const GZIP_SLICE: usize = 4096;
+/// How many times larger than its compressed bytes a body may become. What people compress becomes ten, repetitive
+/// records perhaps a hundred times smaller; only bombs come near the thousand that gzip can do.
+const MAX_RATIO: usize = 200;
+/// Bytes up to which that is not looked at.
+const RATIO_FREE: usize = 4 << 20;
 /// How much of a refused body is still read, so that its sender comes to read the refusal.
 const DISCARD_BYTES: usize = 256 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(10);
@@ -144,7 +149,11 @@ impl Memory {
 }
 
 fn too_large(max: usize) -> Error {
-    Error::new(Code::BodyTooLarge, format!("The body must have at most {max} bytes, counted after decompression."))
+    let detail = format!(
+        "The body must have at most {max} bytes, counted after decompression, and over {RATIO_FREE} bytes not more than \
+         {MAX_RATIO} times as many as it has compressed."
+    );
+    Error::new(Code::BodyTooLarge, detail)
 }
 
 /// What one body has reserved.
@@ -204,11 +213,14 @@ struct Plain {
 struct Bounded {
     bytes: Vec<u8>,
     max: usize,
+    /// Compressed bytes that have come.
+    compressed: usize,
 }
 
 impl Write for Bounded {
     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + data.len() > self.max {
+        let most = self.max.min(RATIO_FREE.max(self.compressed * MAX_RATIO));
+        if self.bytes.len() + data.len() > most {
             return Err(std::io::ErrorKind::FileTooLarge.into());
         }
         self.bytes.extend_from_slice(data);
@@ -222,7 +234,7 @@ impl Write for Bounded {
 
 impl Sink {
     fn gzip(max: usize) -> Self {
-        Sink::Gzip(Box::new(MultiGzDecoder::new(Bounded { bytes: Vec::new(), max })))
+        Sink::Gzip(Box::new(MultiGzDecoder::new(Bounded { bytes: Vec::new(), max, compressed: 0 })))
     }
 
     async fn take(&mut self, data: Bytes, max: usize, share: &mut Share<'_>) -> Result<(), Error> {
@@ -247,6 +259,7 @@ impl Sink {
             }
             Sink::Gzip(decoder) => {
                 for slice in data.chunks(GZIP_SLICE) {
+                    decoder.get_mut().compressed += slice.len();
                     decoder.write_all(slice).map_err(|error| gzip_error(&error, max))?;
                     share.cover(decoder.get_ref().bytes.len(), 0).await?;
                     // A small piece can grow a thousandfold: let others run in between.
