@@ -43,6 +43,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The request line or a header is not HTTP/1.1. Nothing was done, and the connection is closed.
+    MalformedRequest = "malformed_request", 400, "The request can't be read";
     /// The body is not JSON, or not UTF-8, or nested too deeply. Nothing was saved.
     MalformedBody = "malformed_body", 400, "The body can't be read";
     /// A parameter or a member of the body is missing, of the wrong type, or outside its limits; `errors` names each.
@@ -69,12 +71,16 @@ codes! {
     IdempotencyInFlight = "idempotency_in_flight", 409, "The first request is still in flight";
     /// The body is larger than the limit, as sent or once decompressed.
     BodyTooLarge = "body_too_large", 413, "The body is too large";
+    /// The request line has 64 KiB or more: send fewer ids at a time. The connection is closed.
+    UriTooLong = "uri_too_long", 414, "The request line is too long";
     /// The body must be `application/json`, plain or with `Content-Encoding: gzip`.
     UnsupportedMediaType = "unsupported_media_type", 415, "The media type is not supported";
     /// The same `Idempotency-Key` came before with another request.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key was used for another request";
     /// More requests came than this caller may send in this time; try again after `Retry-After` seconds.
     RateLimited = "rate_limited", 429, "Too many requests";
+    /// The request's head has too many bytes or headers. The connection is closed.
+    HeadersTooLarge = "headers_too_large", 431, "The head of the request is too large";
     /// The server has more to do than it may hold; try again after `Retry-After` seconds.
     Overloaded = "overloaded", 503, "The server is overloaded";
     /// The server is stopping; try again after `Retry-After` seconds.

@@ -4,6 +4,10 @@
 //! that takes no more bytes, and for requests in flight when the server stops. Over the number of connections accepting
 //! waits, so that the kernel's queue holds what comes.
 
+mod refusal;
+mod stream;
+
+use self::stream::{Activity, Answered, Stream};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,16 +16,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 use tower::Service;
 
 /// How long accepting rests after it failed, such as for want of file descriptors.
@@ -135,18 +136,11 @@ impl Connection {
             let activity = Arc::clone(&activity);
             async move {
                 let answer = answer.await;
-                activity.busy.store(false, Ordering::Relaxed);
-                answer
+                activity.answered();
+                answer.map(|answer| answer.map(|body| Answered::new(body, activity)))
             }
         });
-        let stream = Head {
-            stream: self.stream,
-            activity: Arc::clone(&activity),
-            limit: self.options.header_timeout,
-            served: 0,
-            began: None,
-            deadline: None,
-        };
+        let stream = Stream::new(self.stream, Arc::clone(&activity), self.options.header_timeout);
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
@@ -176,94 +170,4 @@ impl Connection {
 async fn closing(closed: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone, and the server with it.
     let _ = closed.wait_for(|closed| *closed).await;
-}
-
-/// What happens on a connection, as far as its deadlines need it.
-#[derive(Debug, Default)]
-struct Activity {
-    /// Bytes have come.
-    reading: AtomicBool,
-    /// A request is being answered.
-    busy: AtomicBool,
-    /// Requests so far.
-    served: AtomicUsize,
-}
-
-impl Activity {
-    fn begin(&self) {
-        self.busy.store(true, Ordering::Relaxed);
-        self.served.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn begun(&self) -> bool {
-        self.reading.load(Ordering::Relaxed)
-    }
-}
-
-/// A stream with a deadline for request heads: from their first byte until the service is called.
-struct Head {
-    stream: TcpStream,
-    activity: Arc<Activity>,
-    limit: Duration,
-    /// The number of requests when the present head began.
-    served: usize,
-    began: Option<Instant>,
-    /// Made only for a head that doesn't come in one piece.
-    deadline: Option<Pin<Box<Sleep>>>,
-}
-
-impl AsyncRead for Head {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let served = self.activity.served.load(Ordering::Relaxed);
-        let busy = self.activity.busy.load(Ordering::Relaxed);
-        if busy || served != self.served {
-            self.served = served;
-            self.began = None;
-            self.deadline = None;
-        }
-        match result {
-            Poll::Ready(done) => {
-                if buffer.filled().len() > before && !busy && self.began.is_none() {
-                    self.activity.reading.store(true, Ordering::Relaxed);
-                    self.began = Some(Instant::now());
-                }
-                Poll::Ready(done)
-            }
-            Poll::Pending => {
-                let Some(began) = self.began else { return Poll::Pending };
-                let end = began + self.limit;
-                let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep_until(end)));
-                ready!(deadline.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-        }
-    }
-}
-
-impl AsyncWrite for Head {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

@@ -107,10 +107,13 @@ impl Rows {
                 "content": {"application/json": {"schema": schema, "example": example}}})
         };
         let probe = |name: &str, title: &str, responses: Value| {
-            let refused = problems([Code::MethodNotAllowed], "/");
+            let mut refused = problems(LISTENER.into_iter().chain([Code::MethodNotAllowed]), "/");
             let mut operation = json!({"operationId": name, "summary": title, "description": title, "tags": ["Server"],
                 "security": [], "responses": responses});
-            operation["responses"]["405"] = refused["405"].clone();
+            if let (Some(responses), Some(refused)) = (operation["responses"].as_object_mut(), refused.as_object_mut())
+            {
+                responses.append(refused);
+            }
             operation
         };
         let health = probe(
@@ -323,10 +326,14 @@ fn parameter(name: &str, place: &str, required: bool, mut schema: Value, example
     parameter
 }
 
+/// What the listener refuses before there is a request.
+const LISTENER: [Code; 3] = [Code::MalformedRequest, Code::UriTooLong, Code::HeadersTooLarge];
+
 /// Every code that the operation can answer with, those of the face included.
 pub(crate) fn codes<O: Operation>() -> Vec<Code> {
     let mut codes: Vec<Code> = COMMON_ERRORS.iter().chain(O::ERRORS).copied().collect();
     codes.push(Code::MethodNotAllowed);
+    codes.extend(LISTENER);
     if matches!(O::METHOD, Method::Post | Method::Put) {
         codes.extend([Code::MalformedBody, Code::RequestTimeout, Code::BodyTooLarge, Code::UnsupportedMediaType]);
     }
@@ -370,13 +377,6 @@ fn problems(codes: impl IntoIterator<Item = Code>, instance: &str) -> Value {
         });
         responses.insert(status.to_string(), response);
     }
-    // Those two come from the listener, which can't read the request far enough to say more.
-    let head = "The request's head has too many bytes or headers. The answer has no body.";
-    responses.insert(
-        "414".to_owned(),
-        json!({"description": "The request line has 64 KiB or more. The answer has no body."}),
-    );
-    responses.insert("431".to_owned(), json!({"description": head}));
     Value::Object(responses)
 }
 

@@ -18,6 +18,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
+/// The `tail` that gets a log of refusals.
+pub(super) const LOOKS_LIKE_A_REFUSAL: i32 = 7;
+/// What hyper writes where it refuses.
+pub(super) const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+
 type Answer<T> = Result<Reply<T, Encoded>, Error>;
 
 #[derive(Default)]
@@ -103,6 +108,10 @@ impl Behaviour for Fake {
 
     async fn read_job_log(&self, _: Call, input: ReadJobLogInput) -> Answer<String> {
         self.known(input.job_id)?;
+        if input.tail == Some(LOOKS_LIKE_A_REFUSAL) {
+            let pieces = [Ok(Bytes::from_static(REFUSAL)), Ok(Bytes::from_static(REFUSAL))];
+            return Ok(Reply::Encoded(Encoded { stream: futures_util::stream::iter(pieces).boxed(), length: None }));
+        }
         Ok("a \"line\"\n".to_owned().into())
     }
 
