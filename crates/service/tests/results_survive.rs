@@ -77,7 +77,7 @@ mod kill {
         let new = (0..BATCH / 2).map(|number| record(&name(request, number), &tag, number % 5 == 0, 300));
         let old = (0..if request == 0 { 0 } else { BATCH / 2 })
             .map(|number| record(&name(request - 1, number), &tag, number % 3 == 0, 200));
-        let always = record(&format!("{life}/{writer}/always"), &tag, request % 2 == 0, 250);
+        let always = record(&format!("{life}/{writer}/always"), &tag, request.is_multiple_of(2), 250);
         new.chain(old).chain([always]).collect()
     }
 

@@ -24,8 +24,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 9] =
-    ["insert-ordered", "insert-shuffled", "grow", "upsert", "pages", "soap", "ids", "totals", "delete"];
+const SCENARIOS: [&str; 10] =
+    ["insert-ordered", "insert-shuffled", "grow", "pages", "soap", "ids", "totals", "upsert", "pages-changed", "delete"];
 
 /// Write results and read them back.
 ///
@@ -34,12 +34,13 @@ const SCENARIOS: [&str; 9] =
 /// insert-ordered: --records new records in ascending order of their keys, into a storage of its own.
 /// insert-shuffled: the same number in a seeded random order, into another storage; the scenarios below use it.
 /// grow: more shuffled records until the storage holds --grow; the last million is a figure of its own, grow-end.
-/// upsert: --records known records again, in another random order, with new content.
 /// pages: all pages of 5000 by one connection, then by --connections at once in different regions (again and again
 ///   until 1000 pages are read), then the first and the last 100 pages in turns. Bodies are read and counted in bytes, not parsed.
 /// soap: the same records written, and the same pages read, over REST and over SOAP in turns, with the ratio of the two.
 /// ids: after 5 requests that are not measured, pages of 500 business partners, and of 500 external ids, chosen at random.
 /// totals: a page of one record with each filter; every page gives its total.
+/// upsert: --records known records again, in another random order, with new content.
+/// pages-changed: the pages again, of which every record, or as many as upsert has written, was changed.
 /// delete: the storage is deleted while another one is being written to.
 ///
 /// With --ceiling: the same records straight into one storage file through the store, without HTTP, by as many
@@ -50,8 +51,8 @@ const SCENARIOS: [&str; 9] =
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Only these scenarios, separated by commas: insert-ordered, insert-shuffled, grow, upsert, pages, soap, ids,
-    /// totals, delete. Those that read or change records write them first (insert-shuffled)
+    /// Only these scenarios, separated by commas: insert-ordered, insert-shuffled, grow, pages, soap, ids, totals,
+    /// upsert, pages-changed, delete. Those that read or change records write them first (insert-shuffled)
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<String>,
     /// Records of the insert scenarios
@@ -169,6 +170,7 @@ impl Run {
                 "soap" => self.soap().await,
                 "ids" => self.ids().await,
                 "totals" => self.totals().await,
+                "pages-changed" => self.pages_changed().await,
                 _ => self.delete().await,
             };
             done.map_err(|failure| failure.context(scenario))?;

@@ -115,24 +115,53 @@ impl Run {
         Ok(measured)
     }
 
-    pub(super) async fn pages(&mut self) -> Result<(), Failure> {
+    /// The requests of the storage's pages.
+    fn page_requests(&mut self) -> Result<PageRequests, Failure> {
         let storage = self.storage("shuffled");
         let limit = self.args.page;
         let first = self.list(&storage, |input| input.limit = i32::try_from(limit).ok())?;
-        let requests = PageRequests { first: Arc::new(first), limit };
+        Ok(PageRequests { first: Arc::new(first), limit })
+    }
 
-        self.progress.begin("pages by one connection");
-        let (walkers, measured) = load::run(vec![self.walker(&requests, None, None)?], self.args.common.pid).await?;
+    /// Reads every page by one connection; answers their tokens.
+    async fn walk(&self, requests: &PageRequests) -> Result<(Vec<Option<String>>, Measured), Failure> {
+        let (walkers, measured) = load::run(vec![self.walker(requests, None, None)?], self.args.common.pid).await?;
         let (tokens, total) =
             walkers.into_iter().next().map_or((Vec::new(), None), |walker| (walker.tokens, walker.total));
-        let expected = self.stored.div_ceil(limit);
-        if total != Some(self.stored) || tokens.len() as u64 != expected {
+        if total != Some(self.stored) || tokens.len() as u64 != self.stored.div_ceil(requests.limit) {
             return Err(Failure::other(format!(
-                "{} records are stored; the total is {total:?}, and there are {} pages of {limit}",
+                "{} records are stored; the total is {total:?}, and there are {} pages of {}",
                 self.stored,
-                tokens.len()
+                tokens.len(),
+                requests.limit
             )));
         }
+        Ok((tokens, measured))
+    }
+
+    /// The pages of a storage whose records were changed.
+    pub(super) async fn pages_changed(&mut self) -> Result<(), Failure> {
+        self.progress.begin("pages of changed records");
+        let requests = self.page_requests()?;
+        let (tokens, _) = self.walk(&requests).await?;
+        let measured = self.stretch(&requests, &tokens).await?;
+        let what = format!(
+            "All pages of {} results of a storage of {} records, once over {} connections at once, after the scenarios \
+             before this one have changed records in a random order.",
+            requests.limit,
+            output::count(self.stored),
+            self.args.connections
+        );
+        self.add_pages("pages-changed", "pages-changed", what, measured, requests.limit);
+        Ok(())
+    }
+
+    pub(super) async fn pages(&mut self) -> Result<(), Failure> {
+        let requests = self.page_requests()?;
+        let limit = requests.limit;
+
+        self.progress.begin("pages by one connection");
+        let (tokens, measured) = self.walk(&requests).await?;
         let stored = output::count(self.stored);
         let checked = if self.args.verify { "every page" } else { "each 50th page" };
         let what = |who: &str| {
@@ -141,7 +170,7 @@ impl Run {
                  the records of {checked} are counted."
             )
         };
-        self.add_pages("pages-one-connection", what("one after another over one connection"), measured, limit);
+        self.add_pages("pages", "pages-one-connection", what("one after another over one connection"), measured, limit);
 
         self.progress.begin("pages by all connections");
         let rounds = PAGES.div_ceil(tokens.len().max(1));
@@ -153,7 +182,7 @@ impl Run {
         let page_bytes = measured.tally.bytes_received / pages.max(1);
         let connections = self.args.connections;
         let who = format!("{rounds} times over {connections} connections at once, each in a region of its own");
-        self.add_pages("pages", what(&who), measured, limit);
+        self.add_pages("pages", "pages", what(&who), measured, limit);
 
         self.ends(&requests, &tokens).await?;
         if self.args.ceiling {
@@ -162,12 +191,12 @@ impl Run {
         Ok(())
     }
 
-    fn add_pages(&mut self, name: &str, what: String, measured: Measured, limit: u64) {
+    fn add_pages(&mut self, scenario: &str, name: &str, what: String, measured: Measured, limit: u64) {
         let megabytes = measured.tally.bytes_received as f64 / 1e6;
         let seconds = measured.elapsed.as_secs_f64();
         let figure = measured.figure(name, what, "pages");
         let records = figure.per_second * limit as f64;
-        self.add("pages", figure.with("recordsPerSecond", records).with("megabytesPerSecond", megabytes / seconds));
+        self.add(scenario, figure.with("recordsPerSecond", records).with("megabytesPerSecond", megabytes / seconds));
     }
 
     /// The first and the last pages, in turns.

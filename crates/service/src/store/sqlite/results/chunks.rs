@@ -3,16 +3,16 @@
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes at which a chunk ends.
-pub const CHUNK_BYTES: usize = 512 << 10;
+/// Bytes at which a chunk ends. Each costs a change of threads, so a page of 5 MB is made of few.
+pub const CHUNK_BYTES: usize = 1 << 20;
 /// Room for the row behind which a chunk is full.
 const ROOM: usize = CHUNK_BYTES + (64 << 10);
 /// A chunk smaller than this is not worth a large buffer.
 const SMALL: usize = 32 << 10;
 /// A buffer that has grown over this is not kept.
-const LARGE: usize = 2 << 20;
+const LARGE: usize = 4 << 20;
 /// Buffers kept.
-const IDLE: usize = 16;
+const IDLE: usize = 8;
 
 /// The buffers that nobody uses.
 #[derive(Default)]

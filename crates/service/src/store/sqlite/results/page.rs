@@ -37,8 +37,8 @@ enum Plan {
     Walk,
     /// Through the index of tags; the keys in ascending order.
     Tags(Vec<u64>),
-    /// These, last first.
-    Ids(Vec<u64>),
+    /// These, last first. They were found when the page was opened.
+    Ids(Vec<Row>),
 }
 
 /// Which tags pass.
@@ -67,6 +67,8 @@ pub struct Page {
     set_no: u64,
     after: u64,
     remaining: usize,
+    /// Holes in the segment before anything was read.
+    punches: u64,
     plan: Plan,
     tags: TagFilter,
     encoder: Encoder,
@@ -130,6 +132,7 @@ impl Page {
             set_no,
             after,
             remaining: query.limit,
+            punches: file.segment.punches(),
             plan: Plan::Walk,
             tags,
             encoder: Encoder::new(set, query.include_fields.clone()),
@@ -137,9 +140,8 @@ impl Page {
             ended: false,
         };
         if query.filter.has_identities() {
-            let punches = file.segment.punches();
             let found = page.find_ids(reader, file, &query.filter);
-            if page.was_lost(&reader.connection, file, punches, &found)? {
+            if page.was_lost(&reader.connection, file, &found)? {
                 return Ok(None);
             }
             found?;
@@ -170,7 +172,7 @@ impl Page {
     }
 
     fn find_ids(&mut self, reader: &mut Reader, file: &StorageFile, filter: &ResultFilter) -> Result<(), StoreError> {
-        let Reader { connection, buffer } = reader;
+        let Reader { connection, buffer, rows } = reader;
         let mut hasher = file.hasher.clone();
         let mut look_up = |kind, ids: &[String]| -> Result<Option<Sequences>, StoreError> {
             if ids.is_empty() {
@@ -190,7 +192,7 @@ impl Page {
             Some(Text(id)) => ids.contains::<str>(id),
             None => false,
         };
-        let (mut found, mut rows, mut sequences) = (Vec::new(), Vec::new(), Vec::with_capacity(AHEAD));
+        let (mut found, mut sequences) = (Vec::new(), Vec::with_capacity(AHEAD));
         let mut candidates = candidates.iter();
         loop {
             sequences.clear();
@@ -200,18 +202,18 @@ impl Page {
             }
             let revisions = file.index.revisions_of(connection, &sequences)?;
             in_snapshot(connection, || {
-                walk::pick(connection, self.set_no, sequences.iter().copied(), &mut rows)?;
-                walk::revise(&mut rows, &revisions);
+                walk::pick(connection, self.set_no, sequences.iter().copied(), rows)?;
+                walk::revise(rows, &revisions);
                 let tags = self.tags;
                 let passes = move |tag| tags.passes(tag);
-                walk::each_body(&file.segment, &rows, usize::MAX, passes, buffer, |row, body| {
+                walk::each_body(&file.segment, rows, usize::MAX, passes, buffer, |row, body| {
                     let ids = FilterIds::read(body)?;
                     if (partners.is_empty() || is_one_of(&partners, &ids.business_partner_id))
                         && (externals.is_empty() || is_one_of(&externals, &ids.external_id))
                     {
                         self.total += 1;
                         if row.sequence > self.after && found.len() <= self.remaining {
-                            found.push(row.sequence);
+                            found.push(*row);
                         }
                     }
                     Ok(true)
@@ -225,11 +227,11 @@ impl Page {
 
     /// The next part of the page; `None` at its end.
     pub fn read(&mut self, reader: &mut Reader, file: &StorageFile) -> Result<Option<Chunk>, StoreError> {
-        let punches = file.segment.punches();
+        self.punches = file.segment.punches();
         let room = CHUNK_BYTES.min(self.remaining.saturating_mul(1024)) + 1024;
         let mut chunk = Filling { bytes: self.buffers.take(room), count: 0, last: 0 };
         let filled = self.fill(reader, file, &mut chunk);
-        if self.was_lost(&reader.connection, file, punches, &filled)? {
+        if self.was_lost(&reader.connection, file, &filled)? {
             self.ended = true;
             return Ok(None);
         }
@@ -247,10 +249,11 @@ impl Page {
         &self,
         connection: &Connection,
         file: &StorageFile,
-        punches: u64,
         outcome: &Result<T, StoreError>,
     ) -> Result<bool, StoreError> {
-        if file.segment.punches() == punches && !matches!(outcome, Err(StoreError::Damaged(_))) {
+        // What was found when the page was opened may have become a hole long ago.
+        let is_fresh = file.segment.punches() == self.punches && !matches!(self.plan, Plan::Ids(_));
+        if is_fresh && !matches!(outcome, Err(StoreError::Damaged(_))) {
             return Ok(false);
         }
         Ok(set_no(connection, self.job)? != Some(self.set_no))
@@ -263,18 +266,23 @@ impl Page {
                     self.ended |= self.walk(reader, file, MAX_SEQUENCE, chunk)?;
                     continue;
                 }
+                Plan::Ids(rows) => {
+                    let mut next: Vec<Row> = rows.split_off(rows.len().saturating_sub(AHEAD));
+                    next.reverse();
+                    self.ended |= next.is_empty();
+                    self.take_found(reader, file, next, chunk)?;
+                    continue;
+                }
                 Plan::Tags(keys) => {
                     let limit = AHEAD.min(self.remaining.saturating_add(1));
                     file.index.tail(&reader.connection, keys, self.after, limit)?
                 }
-                Plan::Ids(ids) => ids.drain(ids.len().saturating_sub(AHEAD)..).rev().collect(),
             };
             let (Some(first), Some(last)) = (next.first().copied(), next.last().copied()) else {
                 self.ended = true;
                 break;
             };
-            let is_dense = last - first < next.len() as u64 * DENSE && matches!(self.plan, Plan::Tags(_));
-            if is_dense {
+            if last - first < next.len() as u64 * DENSE {
                 self.after = self.after.max(first - 1);
                 self.walk(reader, file, last, chunk)?;
             } else {
@@ -293,21 +301,20 @@ impl Page {
         to: u64,
         chunk: &mut Filling,
     ) -> Result<bool, StoreError> {
-        let Reader { connection, buffer } = reader;
+        let Reader { connection, buffer, rows } = reader;
         let view = file.index.view(self.after);
         in_snapshot(connection, || {
             let range = (self.after, to.min(view.horizon));
             let (tags, limit) = (self.tags, self.remaining.saturating_add(1));
-            let mut rows = Vec::new();
-            let reached = walk::gather(connection, self.set_no, range, limit, |tag| tags.passes(tag), &mut rows)?;
+            let reached = walk::gather(connection, self.set_no, range, limit, |tag| tags.passes(tag), rows)?;
             if !view.is_empty() {
                 let mut revisions = Vec::new();
-                for (first, last) in walk::stretches(&rows) {
+                for (first, last) in walk::stretches(rows) {
                     revisions.extend(view.revisions(connection, first, last)?);
                 }
-                walk::revise(&mut rows, &revisions);
+                walk::revise(rows, &revisions);
             }
-            if !self.take(file, &rows, buffer, chunk)? {
+            if !self.take(file, rows, buffer, chunk)? {
                 return Ok(false);
             }
             self.after = reached;
@@ -322,18 +329,30 @@ impl Page {
         sequences: &[u64],
         chunk: &mut Filling,
     ) -> Result<(), StoreError> {
-        let Reader { connection, buffer } = reader;
+        let Reader { connection, buffer, rows } = reader;
         let revisions = file.index.revisions_of(connection, sequences)?;
         let whole = in_snapshot(connection, || {
-            let mut rows = Vec::new();
-            walk::pick(connection, self.set_no, sequences.iter().copied(), &mut rows)?;
-            walk::revise(&mut rows, &revisions);
-            self.take(file, &rows, buffer, chunk)
+            walk::pick(connection, self.set_no, sequences.iter().copied(), rows)?;
+            walk::revise(rows, &revisions);
+            self.take(file, rows, buffer, chunk)
         })?;
         if whole {
             self.after = self.after.max(sequences.last().copied().unwrap_or(0));
-        } else if let Plan::Ids(ids) = &mut self.plan {
-            ids.extend(sequences.iter().rev().take_while(|sequence| **sequence > self.after));
+        }
+        Ok(())
+    }
+
+    /// Takes rows that were found before; what does not fit comes next time.
+    fn take_found(
+        &mut self,
+        reader: &mut Reader,
+        file: &StorageFile,
+        rows: Vec<Row>,
+        chunk: &mut Filling,
+    ) -> Result<(), StoreError> {
+        let whole = self.take(file, &rows, &mut reader.buffer, chunk)?;
+        if !whole && let Plan::Ids(ids) = &mut self.plan {
+            ids.extend(rows.into_iter().rev().take_while(|row| row.sequence > self.after));
         }
         Ok(())
     }

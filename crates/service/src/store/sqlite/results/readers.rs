@@ -1,5 +1,6 @@
 //! Who reads a file: each with a connection and a buffer, made on demand, a bounded number at once.
 
+use super::walk::Row;
 use crate::store::StoreError;
 use crate::store::sqlite::connection::open_reader;
 use rusqlite::Connection;
@@ -16,6 +17,8 @@ pub struct Reader {
     pub connection: Connection,
     /// For bodies.
     pub buffer: Vec<u8>,
+    /// For the rows whose bodies are read.
+    pub rows: Vec<Row>,
 }
 
 /// The readers of one file.
@@ -43,7 +46,9 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = match idle {
             Some(reader) => reader,
-            None => Reader { connection: open_reader(&self.path, self.cache_kib)?, buffer: Vec::new() },
+            None => {
+                Reader { connection: open_reader(&self.path, self.cache_kib)?, buffer: Vec::new(), rows: Vec::new() }
+            }
         };
         let result = work(&mut reader);
         if result.is_ok() && reader.connection.is_autocommit() {

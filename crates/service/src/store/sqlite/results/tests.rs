@@ -1,6 +1,7 @@
 //! The driver under the suite: with its usual sizes, and with sizes so small that every mechanism works all the time.
 
 mod map;
+mod space;
 
 use super::{ResultsOptions, SqliteResults};
 use crate::store::ResultStore;

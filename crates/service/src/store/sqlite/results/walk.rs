@@ -3,6 +3,7 @@
 //! First the heads of some rows are gathered from their packs, then those that were revised are told so, then the bodies
 //! are read: what stands together in the segment comes by one read, a revision by a read of its own.
 
+use super::chunks::CHUNK_BYTES;
 use super::index_runs::Revisions;
 use super::keys::{MAX_SEQUENCE, Tag, row_id};
 use super::pack::{Pack, PackFinder, Packed};
@@ -13,8 +14,8 @@ use crate::store::StoreError;
 use docket_contract::Timestamp;
 use rusqlite::Connection;
 
-/// Bytes of bodies that are gathered at a time, and read at once.
-pub const READ_BYTES: u64 = 512 << 10;
+/// Bytes of bodies that are read at once: what was read is copied while it is still in the processor's cache.
+const READ_BYTES: u64 = 256 << 10;
 /// Bytes between two bodies that are read along rather than skipped.
 const GAP_BYTES: u64 = 16 << 10;
 /// Bytes that a row takes in a page beside its body, about.
@@ -86,7 +87,7 @@ pub fn gather(
                 bytes += u64::from(head.length) + ROW_BYTES;
                 passing += 1;
             }
-            if bytes >= READ_BYTES || passing >= limit || rows.len() >= ROWS {
+            if bytes >= CHUNK_BYTES as u64 || passing >= limit || rows.len() >= ROWS {
                 return Ok(sequence);
             }
         }
