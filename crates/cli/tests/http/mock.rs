@@ -42,6 +42,9 @@ async fn the_mock_by_itself_has_all_paths_and_the_probes() {
     }
     assert_eq!(server.get("/readyz").await.ok(), json!({"status": "ready"}));
     assert_eq!(server.get("/openapi.json").await.ok()["openapi"], "3.1.0");
+    let problem = prefer(&server, "/jobs", "code=429").await.problem(429, "rate_limited");
+    let page = server.get(problem["type"].as_str().expect("a URI")).await;
+    assert_eq!(page.status.as_u16(), 200, "the type of a problem resolves");
     assert_eq!(server.terminate(), Some(0));
 }
 
