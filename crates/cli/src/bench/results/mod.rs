@@ -24,8 +24,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 10] =
-    ["insert-ordered", "insert-shuffled", "grow", "pages", "soap", "ids", "totals", "upsert", "pages-changed", "delete"];
+const SCENARIOS: [&str; 10] = [
+    "insert-ordered",
+    "insert-shuffled",
+    "grow",
+    "pages",
+    "soap",
+    "ids",
+    "totals",
+    "upsert",
+    "pages-changed",
+    "delete",
+];
 
 /// Write results and read them back.
 ///
