@@ -32,7 +32,7 @@ const SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 
 /// The documentation. `servers` are addresses (a path, and what is there) at which the API is served besides those of
 /// the OpenAPI document: "Try it" can send to them.
 pub fn router(servers: &[(&str, &str)]) -> Router {
-    let site = Arc::new(Site::new(&openapi::document(), servers));
+    let site = Arc::new(Site::new(openapi::document(), servers));
     let answer = move |request: Request| {
         let site = Arc::clone(&site);
         async move { respond(&site, &request) }

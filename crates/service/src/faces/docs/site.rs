@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_page_is_made_whole() {
-        let site = Site::new(&crate::faces::openapi::document(), &[]);
+        let site = Site::new(crate::faces::openapi::document(), &[]);
         let views = site.guides.len() + site.reference.rows.len() + Code::ALL.len() + site.reference.schemas.len() + 3;
         assert_eq!(site.pages.len(), views + site.assets.all().len(), "no page hides another");
         for path in site.pages.keys() {

@@ -44,7 +44,7 @@ pub(super) struct Soap<H> {
 
 impl<H: Handler> Soap<H> {
     pub(super) fn new(app: Arc<RestState<H>>, options: SoapOptions) -> Self {
-        let model = Arc::new(Model::of_the_table());
+        let model = Model::of_the_table();
         let wsdl = Wsdl::new(&model);
         Self { app, model, rows: rows(), wsdl, options }
     }

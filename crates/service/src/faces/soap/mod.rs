@@ -55,7 +55,7 @@ pub fn wsdl(endpoint: &str) -> String {
 }
 
 /// What the face knows about the table, for those who show or send requests.
-pub struct Requests(Model);
+pub struct Requests(Arc<Model>);
 
 impl Requests {
     /// Reads the table.
@@ -82,12 +82,11 @@ impl Requests {
 /// Reads bytes as a request of either version, for tests that throw anything at the decoder: it answers, whatever comes.
 #[doc(hidden)]
 pub fn try_read(bytes: &[u8]) -> bool {
-    static MODEL: std::sync::OnceLock<Model> = std::sync::OnceLock::new();
-    let model = MODEL.get_or_init(Model::of_the_table);
+    let model = Model::of_the_table();
     let Ok(text) = encoding::text(bytes, None) else { return false };
     let mut read = false;
     for version in Version::ALL {
-        if let Ok(request) = envelope::read(model, &text, version, 16 << 20) {
+        if let Ok(request) = envelope::read(&model, &text, version, 16 << 20) {
             // What is read is JSON, whatever it was.
             let object: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(&request.json);
             assert!(object.is_ok() || object.is_err_and(|error| !error.is_syntax() && !error.is_eof()));

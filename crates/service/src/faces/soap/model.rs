@@ -8,6 +8,7 @@ use docket_contract::error::Problem;
 use docket_contract::operations::{Method, Operation, Visitor, walk};
 use docket_contract::text::{ID_PATTERN, MAX_ID_CHARS};
 use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 use utoipa::openapi::schema::{
     AdditionalProperties, AllOf, ArrayItems, KnownFormat, Object, Schema, SchemaFormat, SchemaType, Type as JsonType,
 };
@@ -122,8 +123,13 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// The model of the whole table.
-    pub(super) fn of_the_table() -> Self {
+    /// The model of the whole table. It is built once: the table does not change while the program runs.
+    pub(super) fn of_the_table() -> Arc<Self> {
+        static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| Arc::new(Model::build()));
+        Arc::clone(&MODEL)
+    }
+
+    fn build() -> Self {
         let mut builder = Builder::default();
         builder.model.problem = builder.problem();
         walk(&mut builder);

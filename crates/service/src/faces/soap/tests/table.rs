@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// Walks the table: input and output go through XML and come back unchanged; the WSDL tells of both.
 struct Rows {
-    model: Model,
+    model: std::sync::Arc<Model>,
     requests: Requests,
     wsdl: String,
     seen: usize,
