@@ -24,7 +24,7 @@ use docket_contract::{Caller, Code, Error, JobId, Reply};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Where the vendor serves its mock [S].
+/// Where the vendor serves its mock (S).
 pub const PATH: &str = "/_mock/apis/jobs-management-api/api-v2";
 
 /// Most answers that wait at a time, as their clients prefer; further ones are refused.
@@ -77,7 +77,7 @@ impl Mock {
     }
 }
 
-/// The mock by itself, at every path of [`everywhere`].
+/// The mock by itself, at every path of `everywhere`.
 pub fn router(options: RestOptions) -> Router {
     everywhere(state(options)).layer(from_fn(prefer::negotiate))
 }

@@ -1,28 +1,15 @@
 //! From JSON to elements, in one pass over the bytes; a page of results streams through piece by piece.
 //!
 //! The JSON comes from the service itself: it is well-formed. Members are brought into the schema's order, because
-//! strict clients insist on it. XML 1.0 has no control characters but tab, line feed and carriage return, and no U+FFFE
-//! and U+FFFF: each is replaced by U+FFFD.
+//! strict clients insist on it.
 
 use super::model::{Body, Field, Kind, Model, find};
-
-/// What stands for a character that XML does not have.
-const REPLACEMENT: &str = "\u{fffd}";
-
-/// Why a value was not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// The bytes end within it.
-    Incomplete,
-    /// It is not what the schema says.
-    Wrong,
-}
+use super::scan::{Step, Stop, expect, literal, scalar_end, skip_space, skip_value, string_end};
+use super::text::{REPLACEMENT, string, text};
 
 /// The bytes of an answer are not what the schema says, or end too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
-
-type Step = Result<usize, Stop>;
 
 /// Writes values as elements.
 struct Writer<'m> {
@@ -47,27 +34,6 @@ pub(super) fn members(model: &Model, fields: &[Field], json: &[u8], out: &mut Ve
         Ok(_) => Ok(()),
         Err(_) => Err(Broken),
     }
-}
-
-/// A text as it stands between tags.
-pub(super) fn text(text: &str, out: &mut Vec<u8>) {
-    let mut run = 0;
-    for (at, char) in text.char_indices() {
-        let escape = match char {
-            '<' => "&lt;",
-            '>' => "&gt;",
-            '&' => "&amp;",
-            '"' => "&quot;",
-            '\r' => "&#13;",
-            '\t' | '\n' => continue,
-            char if !super::xml::is_char(char) => REPLACEMENT,
-            _ => continue,
-        };
-        out.extend_from_slice(&text.as_bytes()[run..at]);
-        out.extend_from_slice(escape.as_bytes());
-        run = at + char.len_utf8();
-    }
-    out.extend_from_slice(&text.as_bytes()[run..]);
 }
 
 impl<'m> Writer<'m> {
@@ -349,39 +315,6 @@ impl TextStream {
     }
 }
 
-fn skip_space(json: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\t' | b'\n' | b'\r') = json.get(at) {
-        at += 1;
-    }
-    at
-}
-
-fn expect(json: &[u8], at: usize, byte: u8) -> Step {
-    match json.get(at) {
-        None => Err(Stop::Incomplete),
-        Some(found) if *found == byte => Ok(at + 1),
-        Some(_) => Err(Stop::Wrong),
-    }
-}
-
-fn literal(json: &[u8], at: usize, word: &[u8]) -> Step {
-    match json.get(at..at + word.len()) {
-        Some(found) if found == word => Ok(at + word.len()),
-        Some(_) => Err(Stop::Wrong),
-        None => Err(Stop::Incomplete),
-    }
-}
-
-/// The end of a number, a boolean or `null`.
-fn scalar_end(json: &[u8], at: usize) -> Step {
-    let length = json[at..].iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte));
-    match length {
-        None => Err(Stop::Incomplete),
-        Some(0) => Err(Stop::Wrong),
-        Some(length) => Ok(at + length),
-    }
-}
-
 /// The field that a member's name stands for, and where its value begins.
 fn key(fields: &[Field], json: &[u8], at: usize, hint: usize) -> Result<(Option<usize>, usize), Stop> {
     let begin = expect(json, at, b'"')?;
@@ -394,137 +327,4 @@ fn key(fields: &[Field], json: &[u8], at: usize, hint: usize) -> Result<(Option<
         find(fields, name, hint)
     };
     Ok((found, expect(json, skip_space(json, end), b':')?))
-}
-
-/// The end of a string whose content begins at `at`: behind its quotation mark.
-fn string_end(json: &[u8], mut at: usize) -> Step {
-    loop {
-        let found = memchr::memchr2(b'"', b'\\', json.get(at..).unwrap_or_default()).ok_or(Stop::Incomplete)?;
-        at += found;
-        if json[at] == b'"' {
-            return Ok(at + 1);
-        }
-        at += 2;
-    }
-}
-
-/// The end of any value.
-fn skip_value(json: &[u8], at: usize) -> Step {
-    let mut at = at;
-    let mut depth = 0_usize;
-    loop {
-        at = skip_space(json, at);
-        match json.get(at) {
-            None => return Err(Stop::Incomplete),
-            Some(b'"') => at = string_end(json, at + 1)?,
-            Some(b'{' | b'[') => {
-                depth += 1;
-                at += 1;
-                continue;
-            }
-            Some(b'}' | b']') => {
-                depth = depth.checked_sub(1).ok_or(Stop::Wrong)?;
-                at += 1;
-            }
-            Some(b',' | b':') if depth > 0 => {
-                at += 1;
-                continue;
-            }
-            // A number at the very end of a piece may go on in the next one.
-            Some(_) => at = scalar_end(json, at)?,
-        }
-        if depth == 0 {
-            return Ok(at);
-        }
-    }
-}
-
-/// What a byte of a JSON string needs in XML.
-const fn classes() -> [u8; 256] {
-    let mut classes = [0; 256];
-    let special = b"\"\\<>&\r\xef";
-    let mut at = 0;
-    while at < special.len() {
-        classes[special[at] as usize] = special[at];
-        at += 1;
-    }
-    classes
-}
-const CLASSES: [u8; 256] = classes();
-
-/// The string whose content begins at `at` as a text; answers where it ends, behind its quotation mark.
-fn string(json: &[u8], mut at: usize, out: &mut Vec<u8>) -> Step {
-    loop {
-        let run = at;
-        let rest = json.get(at..).unwrap_or_default();
-        at += rest.iter().position(|byte| CLASSES[usize::from(*byte)] != 0).ok_or(Stop::Incomplete)?;
-        out.extend_from_slice(&json[run..at]);
-        match json[at] {
-            b'"' => return Ok(at + 1),
-            b'\\' => {
-                at = escape(json, at, out)?;
-                continue;
-            }
-            0xef => match json.get(at..at + 3) {
-                None => return Err(Stop::Incomplete),
-                Some([_, 0xbf, 0xbe | 0xbf]) => out.extend_from_slice(REPLACEMENT.as_bytes()),
-                Some(char) => out.extend_from_slice(char),
-            },
-            byte => out.extend_from_slice(entity(byte)),
-        }
-        at += if json[at] == 0xef { 3 } else { 1 };
-    }
-}
-
-fn entity(byte: u8) -> &'static [u8] {
-    match byte {
-        b'<' => b"&lt;",
-        b'>' => b"&gt;",
-        b'&' => b"&amp;",
-        _ => b"&#13;",
-    }
-}
-
-/// The escape at `at`.
-fn escape(json: &[u8], at: usize, out: &mut Vec<u8>) -> Step {
-    match json.get(at + 1) {
-        None => return Err(Stop::Incomplete),
-        Some(byte @ (b'"' | b'\\' | b'/')) => out.push(*byte),
-        Some(b'n') => out.push(b'\n'),
-        Some(b't') => out.push(b'\t'),
-        Some(b'r') => out.extend_from_slice(b"&#13;"),
-        Some(b'b' | b'f') => out.extend_from_slice(REPLACEMENT.as_bytes()),
-        Some(b'u') => return unicode(json, at, out),
-        Some(_) => return Err(Stop::Wrong),
-    }
-    Ok(at + 2)
-}
-
-/// The escape `\uXXXX` at `at`, or the two that stand for one character.
-fn unicode(json: &[u8], at: usize, out: &mut Vec<u8>) -> Step {
-    let unit = |at: usize| {
-        let digits = json.get(at + 2..at + 6).ok_or(Stop::Incomplete)?;
-        let digits = std::str::from_utf8(digits).map_err(|_| Stop::Wrong)?;
-        u16::from_str_radix(digits, 16).map_err(|_| Stop::Wrong)
-    };
-    let first = unit(at)?;
-    let mut end = at + 6;
-    let mut units = [first, 0];
-    let mut length = 1;
-    if (0xd800..0xdc00).contains(&first) {
-        let behind = json.get(end..end + 2).ok_or(Stop::Incomplete)?;
-        if behind == b"\\u" {
-            let second = unit(end)?;
-            if (0xdc00..0xe000).contains(&second) {
-                units[1] = second;
-                length = 2;
-                end += 6;
-            }
-        }
-    }
-    for char in char::decode_utf16(units.into_iter().take(length)) {
-        // Half a pair is no character at all.
-        text(char.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut [0; 4]), out);
-    }
-    Ok(end)
 }

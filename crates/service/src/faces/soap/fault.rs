@@ -7,6 +7,7 @@ use super::encode;
 use super::envelope::{BlockName, Fault};
 use super::model::{Field, Kind, Model};
 use super::names::{PATH, TARGET, Version};
+use super::text;
 use crate::faces::common::response::response;
 use axum::response::Response;
 use docket_contract::error::Problem;
@@ -153,6 +154,6 @@ fn reason(fault: &Fault) -> String {
 
 fn escape(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
-    encode::text(text, &mut out);
+    text::text(text, &mut out);
     String::from_utf8(out).unwrap_or_default()
 }

@@ -4,7 +4,7 @@
 //! names an operation; rows, elements, types and limits come from the table and its schemas, and so does the WSDL.
 //!
 //! What it refuses: document types, processing instructions, headers that must be understood and are not, any encoding
-//! but UTF-8 and UTF-16, attachments, and whatever is over the limits of [`xml`].
+//! but UTF-8 and UTF-16, attachments, and whatever is over the limits of `xml`.
 
 mod address;
 mod decode;
@@ -18,9 +18,11 @@ mod names;
 mod pattern;
 mod reply;
 mod rows;
+mod scan;
 mod security;
 #[cfg(test)]
 mod tests;
+mod text;
 mod wsdl;
 mod xml;
 

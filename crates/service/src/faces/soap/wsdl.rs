@@ -1,8 +1,8 @@
 //! The WSDL 1.1 with its schema inline, made from the model alone.
 
-use super::encode;
 use super::model::{Base, Body, Facets, Field, Kind, Many, Model, Simple};
 use super::names::{PATH, PORT_TYPE, TARGET, Version};
+use super::text;
 use std::fmt::Write;
 
 /// Where the address goes. Cannot stand in a document otherwise: `<` is always escaped.
@@ -252,7 +252,7 @@ fn escape(text: &str) -> String {
     for char in text.chars() {
         match char {
             '\u{7f}'..='\u{9f}' => out.extend_from_slice(format!("&#x{:X};", u32::from(char)).as_bytes()),
-            char => encode::text(char.encode_utf8(&mut buffer), &mut out),
+            char => text::text(char.encode_utf8(&mut buffer), &mut out),
         }
     }
     String::from_utf8(out).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use super::super::encode::{self, Stream, TextStream};
 use super::super::model::{Field, Model};
+use super::super::text;
 use super::super::xml::{Token, XmlReader};
 use docket_contract::operations::{InsertJobResults, ListJobRunResults, Operation};
 use proptest::prelude::*;
@@ -50,7 +51,7 @@ fn what_xml_does_not_have_is_replaced() {
         2
     );
     let mut out = Vec::new();
-    encode::text("<&>\u{1}\r\"", &mut out);
+    text::text("<&>\u{1}\r\"", &mut out);
     assert_eq!(out, "&lt;&amp;&gt;\u{fffd}&#13;&quot;".as_bytes());
 }
 
