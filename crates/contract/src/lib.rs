@@ -1,7 +1,8 @@
 //! What Docket means, apart from how it does it: types and their limits, the job state machine, page positions,
-//! errors, and the table of operations from which every face (REST, OpenAPI, later SOAP) is made.
+//! errors, and the table of operations from which every face (REST, OpenAPI, SOAP, the documentation) is made.
 //!
 //! Marks tell where a rule comes from: (S) the vendor's page of the API, (P) its other public pages, (D) our own decision.
+//! Where the text of a type is shown to users they stand in a comment above it.
 //!
 //! This crate owns no input or output: no runtime, no HTTP, no SQL, no clock and no randomness.
 

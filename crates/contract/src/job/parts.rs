@@ -31,7 +31,8 @@ impl NameValue {
     }
 }
 
-/// When a dependency is fulfilled (D).
+// (D)
+/// When a dependency is fulfilled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DependencyCondition {
@@ -55,7 +56,8 @@ pub struct JobDependency {
     pub condition: DependencyCondition,
 }
 
-/// What runs a job (D).
+// (D)
+/// What runs a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutorKind {
@@ -77,7 +79,8 @@ pub enum StartJobFeature {
     SkipResultsInitialization,
 }
 
-/// When and how often a failed attempt is repeated (D).
+// (D)
+/// When and how often a failed attempt is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {

@@ -7,7 +7,8 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What to start: the body of Start Job (P), and the part of a Job that its starter gave.
+// (P)
+/// What to start: the body of Start Job, and the part of a Job that its starter gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobSpec {

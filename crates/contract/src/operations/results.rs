@@ -16,7 +16,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// Features of List Job Run Results (S).
+// (S)
+/// Features of List Job Run Results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ResultsFeature {
@@ -24,7 +25,8 @@ pub enum ResultsFeature {
     UseNextStartAfter,
 }
 
-/// Features of Insert Job Results (S).
+// (S)
+/// Features of Insert Job Results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InsertFeature {
@@ -110,7 +112,8 @@ impl Input for ListJobRunResultsInput {
     }
 }
 
-/// A page of results (S).
+// (S)
+/// A page of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobResultsPage {
@@ -278,7 +281,8 @@ impl Input for InsertJobResultsInput {
     }
 }
 
-/// What became of an insert (S).
+// (S)
+/// What became of an insert.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InsertSummary {
     /// Number of created job results.
@@ -293,7 +297,8 @@ pub struct InsertSummary {
     #[serde(deserialize_with = "required_number")]
     #[schema(example = 1)]
     pub failed: i32,
-    /// Why each of those failed (D).
+    // (D)
+    /// Why each of those failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<InsertFailure>,
 }
@@ -364,7 +369,8 @@ impl Validate for DeleteJobResultsInput {
 
 impl Input for DeleteJobResultsInput {}
 
-/// How many results are gone (D).
+// (D)
+/// How many results are gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedResults {
     /// Number of deleted job results.
@@ -434,7 +440,8 @@ pub struct ValueCount {
     pub failed: i64,
 }
 
-/// Counts of a job's results (D).
+// (D)
+/// Counts of a job's results.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobStatistics {

@@ -6,7 +6,8 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The verdict on a record (S).
+// (S)
+/// The verdict on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ResultStatus {
@@ -62,7 +63,8 @@ pub struct Configuration {
     pub version: Option<i32>,
 }
 
-/// One result as a client sends it (S). At least one of the ids of partner, record or address must be given.
+// (S)
+/// One result as a client sends it. At least one of the ids of partner, record or address must be given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobResultDataUpsert {
@@ -120,7 +122,8 @@ pub struct JobResultDataUpsert {
     pub job_id: Option<String>,
 }
 
-/// One result as it is answered (S).
+// (S)
+/// One result as it is answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobResultData {

@@ -12,7 +12,8 @@ use crate::validate::{Problems, Validate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Features of List Jobs (P).
+// (P)
+/// Features of List Jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ListJobsFeature {
