@@ -114,16 +114,16 @@ pub fn router<H: Handler>(app: Arc<RestState<H>>) -> Router {
         .route("/healthz", get(|| async { response::response(200, "application/json", r#"{"status":"ok"}"#) }))
         .route("/readyz", get(move || readiness(app)))
         .route("/openapi.json", get(move || async { response::response(200, "application/json", document) }));
-    layered(router, slow)
+    layered(elsewhere(router), slow)
 }
 
 /// The table alone, to be nested under a path of its own.
 pub fn operations<H: Handler>(app: Arc<RestState<H>>) -> Router {
     let slow = app.options.slow;
-    layered(table(app), slow)
+    layered(elsewhere(table(app)), slow)
 }
 
-/// The rows at their paths, plain and under `/v2`, and the answers to other paths.
+/// The rows at their paths, plain and under `/v2`.
 fn table<H: Handler>(app: Arc<RestState<H>>) -> Router {
     let mut mount = Mount { app, paths: BTreeMap::new() };
     walk(&mut mount);
@@ -136,6 +136,11 @@ fn table<H: Handler>(app: Arc<RestState<H>>) -> Router {
             router = router.route(&format!("{path}/"), service.clone()).route(&path, service.clone());
         }
     }
+    router
+}
+
+/// Problems for other paths, and for other methods of the paths that `router` has already.
+fn elsewhere(router: Router) -> Router {
     router.fallback(|| async { no_such_path() }).method_not_allowed_fallback(|| async { read_only() })
 }
 
