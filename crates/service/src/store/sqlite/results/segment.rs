@@ -77,15 +77,25 @@ impl Segment {
         Ok(())
     }
 
-    /// Forgets what was appended behind `end` in a transaction that failed, and gives its space back.
-    pub fn cut(&self, end: u64) {
-        let durable = self.length.swap(end, Ordering::AcqRel);
+    /// After a transaction that failed with `error`: answers where the next append begins, given where it would have
+    /// begun before.
+    ///
+    /// What was appended is forgotten and its space given back, with one exception: when it was durable and the commit
+    /// behind it failed for another reason than a full disk, the commit may still be found whole after a crash. What it
+    /// names is then left in its place for good.
+    pub fn take_back(&self, end: u64, error: &StoreError) -> u64 {
+        let durable = self.end();
+        if durable > end && *error != StoreError::Full {
+            return durable;
+        }
+        self.length.store(end, Ordering::Release);
         if (self.torn.swap(false, Ordering::Relaxed) || durable > end)
             && let Err(error) = self.file.set_len(end)
         {
             // It is overwritten by the next append, or cut off when the file is opened.
             tracing::warn!(%error, "bodies that were not saved still take space");
         }
+        end
     }
 
     /// Fills the buffer from an offset.
@@ -154,7 +164,7 @@ mod tests {
         let segment = Segment::open(directory.path(), 0).expect("a segment");
         segment.append(0, &[&[1; 32], &[2; 16]]).expect("appended");
         segment.append(48, &[&[3; 16]]).expect("appended");
-        segment.cut(48);
+        assert_eq!(segment.take_back(48, &StoreError::Full), 48);
         assert!(is_damaged(segment.read(40, &mut [0; 16])));
         let mut bytes = [0; 32];
         segment.read(16, &mut bytes).expect("bytes");
@@ -165,6 +175,24 @@ mod tests {
         assert_eq!((segment.end(), std::fs::metadata(directory.path().join(SEGMENT)).expect("a file").len()), (48, 48));
         assert!(is_damaged(Segment::open(directory.path(), 64)));
         assert!(is_damaged(segment.read_into(u64::MAX, 2, &mut Vec::new())));
+    }
+
+    #[test]
+    fn what_a_commit_of_unknown_fate_names_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        Segment::create(directory.path()).expect("a file");
+        let segment = Segment::open(directory.path(), 0).expect("a segment");
+        let unknown = StoreError::Internal("the commit was not synced".to_owned());
+        assert_eq!(segment.take_back(0, &unknown), 0, "nothing was appended");
+        segment.append(0, &[&[1; 32]]).expect("appended");
+        assert_eq!(segment.take_back(0, &unknown), 32);
+        segment.append(32, &[&[2; 16]]).expect("appended");
+        drop(segment);
+        // The commit is there after a crash; the one behind it is not.
+        let segment = Segment::open(directory.path(), 32).expect("a segment");
+        let mut bytes = [0; 32];
+        segment.read(0, &mut bytes).expect("bytes");
+        assert_eq!(bytes, [1; 32]);
     }
 
     #[test]

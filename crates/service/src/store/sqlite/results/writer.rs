@@ -4,8 +4,8 @@
 //! works on a [`Draft`], which is thrown away when the transaction fails. Then every request is tried alone, so that one
 //! too large for the disk does not fail the others.
 //!
-//! The bodies of a group are made durable in the segment before the transaction that names them is committed. Of a group
-//! that failed they are cut off again.
+//! The bodies of a group are made durable in the segment before the transaction that names them is committed. Those of a
+//! group that failed are taken back.
 
 use super::draft::Draft;
 use super::index_runs::{Index, last_pending};
@@ -148,13 +148,19 @@ impl Writer {
     fn commit(&mut self, works: &[&Work], chores: &[&Chore]) -> Result<(Vec<Outcome>, Vec<usize>), StoreError> {
         let known = &self.known;
         let mut draft = Draft::new(known.next_sequence, known.last_pending, known.end);
-        let outcomes = in_transaction(&self.connection, || {
+        let done = in_transaction(&self.connection, || {
             let outcomes = works.iter().map(|work| self.work(&mut draft, work)).collect::<Result<_, _>>()?;
             let rows = chores.iter().map(|chore| self.chore(chore)).collect::<Result<_, _>>()?;
             draft.save(&self.connection, &self.segment, &self.known.regions)?;
             Ok::<_, StoreError>((outcomes, rows))
-        })
-        .inspect_err(|_| self.segment.cut(self.known.end))?;
+        });
+        let outcomes = match done {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                self.known.end = self.segment.take_back(self.known.end, &error);
+                return Err(error);
+            }
+        };
         self.index.publish(&draft.entries);
         self.known.next_sequence = draft.next_sequence;
         self.known.last_pending = draft.last_pending;
