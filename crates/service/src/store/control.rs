@@ -31,6 +31,30 @@ pub struct NewJob {
     pub created_at: Timestamp,
 }
 
+impl NewJob {
+    /// The job as it is right after its insertion.
+    pub fn stored(self) -> StoredJob {
+        let job = Job {
+            id: self.id,
+            spec: self.spec,
+            status: self.status,
+            status_message: None,
+            progress: 0,
+            user: self.user,
+            created_at: self.created_at,
+            modified_at: self.created_at,
+            started_at: None,
+            finished_at: None,
+            expires_at: None,
+            attempt: 0,
+            exit_code: None,
+            result_data: None,
+            attachments: Vec::new(),
+        };
+        StoredJob { organization: self.organization, job, claimed: false, cancel: None }
+    }
+}
+
 /// A job as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredJob {
@@ -118,6 +142,34 @@ pub struct JobChange {
     pub only_attempt: Option<i32>,
     /// Only if the job has not ended.
     pub only_active: bool,
+}
+
+impl JobChange {
+    /// Whether the job is as the change expects it.
+    pub fn admits(&self, job: &Job) -> bool {
+        self.only_attempt.is_none_or(|attempt| attempt == job.attempt)
+            && !(self.only_active && job.status.is_terminal())
+    }
+
+    /// Whether it changes what the starter gave.
+    pub fn touches_spec(&self) -> bool {
+        let Self { name, description, labels, tags, priority, .. } = self;
+        name.is_some() || description.is_some() || labels.is_some() || tags.is_some() || priority.is_some()
+    }
+
+    /// Changes what the starter gave.
+    pub fn apply(&self, spec: &mut JobSpec) {
+        let Self { name, description, labels, tags, priority, .. } = self.clone();
+        spec.name = name.or(spec.name.take());
+        spec.description = description.or(spec.description.take());
+        spec.priority = priority.or(spec.priority);
+        if let Some(labels) = labels {
+            spec.labels = labels;
+        }
+        if let Some(tags) = tags {
+            spec.tags = tags;
+        }
+    }
 }
 
 /// What became of a change to one job.

@@ -2,7 +2,7 @@
 
 use crate::store::{Changed, JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredJob, Transition};
 use docket_contract::job::DEFAULT_PRIORITY;
-use docket_contract::{Job, JobId, Status, Timestamp};
+use docket_contract::{JobId, Status, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -42,26 +42,10 @@ impl Jobs {
         if self.rows.len() >= MOST_JOBS {
             return Err(StoreError::Full);
         }
-        let job = Job {
-            id: new.id,
-            spec: new.spec,
-            status: new.status,
-            status_message: None,
-            progress: 0,
-            user: new.user,
-            created_at: new.created_at,
-            modified_at: new.created_at,
-            started_at: None,
-            finished_at: None,
-            expires_at: None,
-            attempt: 0,
-            exit_code: None,
-            result_data: None,
-            attachments: Vec::new(),
-        };
-        let stored = StoredJob { organization: new.organization, job, claimed: false, cancel: None };
+        let id = new.id;
+        let stored = new.stored();
         self.last += 1;
-        self.places.insert(new.id, self.last);
+        self.places.insert(id, self.last);
         self.rows.insert(self.last, Row { stored: stored.clone(), storages: BTreeSet::new() });
         Ok(stored)
     }
@@ -109,21 +93,10 @@ impl Jobs {
     pub(super) fn change(&mut self, scope: &Scope, id: JobId, change: JobChange, now: Timestamp) -> Changed {
         let Some(row) = self.row(scope, id) else { return Changed::NotFound };
         let StoredJob { job, cancel, .. } = &mut row.stored;
-        if change.only_attempt.is_some_and(|attempt| attempt != job.attempt)
-            || change.only_active && job.status.is_terminal()
-        {
+        if !change.admits(job) {
             return Changed::Refused(Box::new(row.stored.clone()));
         }
-        let spec = &mut job.spec;
-        spec.name = change.name.or(spec.name.take());
-        spec.description = change.description.or(spec.description.take());
-        spec.priority = change.priority.or(spec.priority);
-        if let Some(labels) = change.labels {
-            spec.labels = labels;
-        }
-        if let Some(tags) = change.tags {
-            spec.tags = tags;
-        }
+        change.apply(&mut job.spec);
         job.progress = change.progress.unwrap_or(job.progress);
         job.status_message = change.status_message.or(job.status_message.take());
         job.result_data = change.result_data.or(job.result_data.take());

@@ -5,7 +5,7 @@ use super::rows::{self, Place};
 use super::writer::Tx;
 use crate::store::{Changed, JobChange, NewJob, Scope, StoreError, StoredJob};
 use docket_contract::job::{DEFAULT_PRIORITY, JobSpec};
-use docket_contract::{Job, JobId, Timestamp};
+use docket_contract::{JobId, Timestamp};
 use rusqlite::{Connection, params};
 
 const INSERT: &str = "
@@ -102,28 +102,6 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option
     Ok(None)
 }
 
-/// A job as it is right after its insertion.
-pub(super) fn inserted(new: NewJob) -> StoredJob {
-    let job = Job {
-        id: new.id,
-        spec: new.spec,
-        status: new.status,
-        status_message: None,
-        progress: 0,
-        user: new.user,
-        created_at: new.created_at,
-        modified_at: new.created_at,
-        started_at: None,
-        finished_at: None,
-        expires_at: None,
-        attempt: 0,
-        exit_code: None,
-        result_data: None,
-        attachments: Vec::new(),
-    };
-    StoredJob { organization: new.organization, job, claimed: false, cancel: None }
-}
-
 /// One job of a scope.
 pub(super) fn read(connection: &Connection, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError> {
     rows::find(connection, scope, id)?.map(|place| rows::read(connection, place.seq)).transpose()
@@ -139,9 +117,7 @@ pub(super) fn change(
 ) -> Result<Changed, StoreError> {
     let Some(place) = rows::find(tx.connection, scope, id)? else { return Ok(Changed::NotFound) };
     let before = rows::read(tx.connection, place.seq)?;
-    if change.only_attempt.is_some_and(|attempt| attempt != before.job.attempt)
-        || change.only_active && before.job.status.is_terminal()
-    {
+    if !change.admits(&before.job) {
         return Ok(Changed::Refused(Box::new(before)));
     }
     let seq = place.seq;
@@ -162,20 +138,15 @@ pub(super) fn change(
 }
 
 fn change_spec(tx: &mut Tx<'_>, place: Place, mut spec: JobSpec, change: &JobChange) -> Result<(), StoreError> {
-    let JobChange { name, description, labels, tags, priority, .. } = change;
-    if name.is_none() && description.is_none() && labels.is_none() && tags.is_none() && priority.is_none() {
+    if !change.touches_spec() {
         return Ok(());
     }
-    if let Some(tags) = tags {
+    if let Some(tags) = &change.tags {
         delete_tags(tx, place, &spec.tags)?;
         insert_tags(tx, place, tags)?;
         tx.connection.prepare_cached(CHANGE_TAGGED)?.execute(params![place.seq, !tags.is_empty()])?;
-        spec.tags.clone_from(tags);
     }
-    spec.name = name.clone().or(spec.name);
-    spec.description = description.clone().or(spec.description);
-    spec.labels = labels.clone().unwrap_or(spec.labels);
-    spec.priority = priority.or(spec.priority);
+    change.apply(&mut spec);
     tx.connection.prepare_cached(CHANGE_SPEC)?.execute(params![place.seq, encode(&spec)?])?;
     Ok(())
 }

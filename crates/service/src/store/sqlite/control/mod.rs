@@ -61,7 +61,7 @@ impl ControlStore for SqliteControl {
         let spec = jobs::encode(&job.spec)?;
         let insert = |tx: &mut Tx<'_>, (job, spec): &(NewJob, String)| jobs::insert(tx, job, spec);
         let ((job, _), known) = self.writer.write_and_return((job, spec), insert).await?;
-        Ok(known.unwrap_or_else(|| jobs::inserted(job)))
+        Ok(known.unwrap_or_else(|| job.stored()))
     }
 
     async fn read_job(&self, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError> {
