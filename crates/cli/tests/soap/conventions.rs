@@ -156,6 +156,40 @@ async fn a_key_comes_by_http_or_in_the_envelope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_organization_is_told_what_is_told_of_unknown_jobs() {
+    let server = server().await;
+    let (own, other) = (server.key("acme", "operator"), server.key("globex", "operator"));
+    let start = "<startJob><dockerImageUrl>host</dockerImageUrl><resultStorageId>s</resultStorageId></startJob>";
+    let headers = [TEXT, ("x-api-key", own.as_str())];
+    let started = server.send(Method::POST, "/soap/v2", &headers, envelope(SOAP11, "", start)).await;
+    let job = element(&started.text(), "id").to_owned();
+    let send = async |key: &str, job: &str, operation: &str, fields: &str| {
+        let body = format!("<{operation}><jobId>{job}</jobId>{fields}</{operation}>");
+        let headers = [TEXT, ("x-api-key", key)];
+        server.send(Method::POST, "/soap/v2", &headers, envelope(SOAP11, "", &body)).await
+    };
+    let result = "<storageId>s</storageId><results><externalId>e</externalId></results>";
+    for (operation, fields) in [
+        ("readJob", ""),
+        ("readJobLog", ""),
+        ("cancelJob", ""),
+        ("updateJob", "<name>mine</name>"),
+        ("deleteJob", ""),
+        ("listJobRunResults", "<storageId>s</storageId>"),
+        ("insertJobResults", result),
+        ("readJobStatistics", ""),
+    ] {
+        let unknown = send(&other, "35f23c03-1c22-45fe-9484-3ffe769325de", operation, fields).await;
+        let foreign = send(&other, &job, operation, fields).await;
+        assert_eq!(element(&foreign.text(), "code"), "not_found", "{operation}");
+        assert_eq!((foreign.status, foreign.text()), (unknown.status, unknown.text()), "{operation}");
+    }
+    let read = send(&own, &job, "readJob", "").await;
+    assert_eq!(element(&read.text(), "id"), job);
+    assert!(!read.text().contains("mine"), "{}", read.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_a_key_of_its_own_is_done_once() {
     let server = server().await;
     let start = |name: &str| {
