@@ -3,7 +3,7 @@
 
 use super::watch::{Failure, number, record};
 use super::{Shared, dispatch, grace, key};
-use crate::executors::{AttemptKey, Exit, Observed, State};
+use crate::executors::{AttemptKey, Exit, Observed, State, Usage};
 use crate::store::{StoreError, StoredJob, Transition};
 use docket_contract::state::Event;
 use docket_contract::{JobId, Status, Timestamp};
@@ -28,7 +28,8 @@ pub(super) async fn run_once(shared: &Shared, now: Timestamp) -> Result<(), Fail
             None if job.job.started_at.is_none() => missing.push(job),
             None => {
                 let started_at_ms = job.job.started_at.map_or(0, Timestamp::as_millis);
-                let state = State::Ended { exit: Exit::Lost, started_at_ms, finished_at_ms: now.as_millis() };
+                let (finished_at_ms, usage) = (now.as_millis(), Usage::default());
+                let state = State::Ended { exit: Exit::Lost, started_at_ms, finished_at_ms, usage };
                 reports.push(Observed { key, state });
             }
         }

@@ -121,7 +121,7 @@ fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transitio
             let message = canceled(attempt).unwrap_or_else(|| format!("The job can't be started: {reason}"));
             (at, None, from.after(event)?, Some(message))
         }
-        State::Ended { exit, started_at_ms, finished_at_ms } => {
+        State::Ended { exit, started_at_ms, finished_at_ms, .. } => {
             let running = if from == Status::Running { from } else { from.after(Event::Started)? };
             let (event, message) = end(exit, attempt);
             if let Exit::Code(code) = exit {
@@ -153,6 +153,10 @@ fn end(exit: &Exit, attempt: &Attempt) -> (Event, Option<String>) {
         Exit::Code(0) => (Event::Exited(0), None),
         Exit::Code(code) => (Event::Exited(*code), Some(format!("The job ended with exit code {code}."))),
         Exit::Signal(signal) => (Event::Signaled, Some(format!("The job was killed by signal {signal}."))),
+        Exit::OutOfMemory => {
+            (Event::Signaled, Some("The job was killed: it used more memory than its limit.".to_owned()))
+        }
+        Exit::TimedOut => (Event::TimedOut, Some("The job was stopped: its time limit was over.".to_owned())),
         Exit::Lost => (Event::Lost, Some("The process was lost: its supervisor ended without it.".to_owned())),
     }
 }
@@ -169,11 +173,12 @@ pub(super) fn number(key: AttemptKey) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executors::Usage;
     use crate::store::CancelRequest;
 
     fn ended(exit: Exit, from: Status, cancel: Option<&str>) -> Transition {
         let key = AttemptKey { job_id: uuid::Uuid::from_u128(1), attempt: 1 };
-        let state = State::Ended { exit, started_at_ms: 5, finished_at_ms: 9 };
+        let state = State::Ended { exit, started_at_ms: 5, finished_at_ms: 9, usage: Usage::default() };
         let cancel = cancel.map(|reason| CancelRequest { reason: Some(reason.to_owned()), grace_period_seconds: 1 });
         let attempt = Attempt { status: from, started_at: None, cancel };
         transition(&Observed { key, state }, &attempt).expect("legal").expect("new")
@@ -188,6 +193,8 @@ mod tests {
             assert_eq!(ended(Exit::Code(3), from, None).to, Status::Failed);
             assert_eq!(ended(Exit::Signal(9), from, None).to, Status::Died);
             assert_eq!(ended(Exit::Lost, from, None).to, Status::Died);
+            assert_eq!(ended(Exit::OutOfMemory, from, None).to, Status::Died);
+            assert_eq!(ended(Exit::TimedOut, from, None).to, Status::Failed);
             let canceled = ended(Exit::Code(0), from, Some("enough"));
             assert_eq!((canceled.to, canceled.status_message.as_deref()), (Status::Canceled, Some("Canceled: enough")));
         }

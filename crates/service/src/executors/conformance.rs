@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{AttemptKey, CANCELED_BEFORE_START, Executor, ExecutorError, Exit, Launch, LogRange, Observed, State};
+use super::{
+    AttemptKey, CANCELED_BEFORE_START, Executor, ExecutorError, Exit, Launch, Limits, LogRange, Observed, State,
+};
 
 /// No check waits longer for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,6 +67,8 @@ pub fn launch(commands: Vec<String>) -> Launch {
         log_limit_bytes: 1024 * 1024,
         grace_period: Duration::from_secs(5),
         image: "none".into(),
+        limits: Limits::default(),
+        time_limit: None,
     }
 }
 
@@ -110,7 +114,7 @@ impl<'a, E: Executor> Watcher<'a, E> {
     /// How an attempt that ran has ended.
     pub async fn exit(&mut self, key: AttemptKey) -> Exit {
         match self.end(key).await {
-            State::Ended { exit, started_at_ms, finished_at_ms } => {
+            State::Ended { exit, started_at_ms, finished_at_ms, .. } => {
                 assert!(started_at_ms <= finished_at_ms);
                 exit
             }

@@ -44,10 +44,35 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// Bytes of log kept: half of them from the start, half from the end.
     pub log_limit_bytes: u64,
-    /// Time between the polite signal and the kill when the runner itself is told to stop.
+    /// Time between the polite signal and the kill when the runner itself is told to stop, and at the time limit.
     pub grace_period: Duration,
-    /// Recorded only; a process executor runs the commands on the host.
+    /// The image of a container; a process executor runs the commands on the host and only records it.
     pub image: String,
+    /// What the attempt may use.
+    pub limits: Limits,
+    /// Longest run. The runner measures it by a clock that nobody can set, stops the tree like a cancel, and reports
+    /// [`Exit::TimedOut`].
+    pub time_limit: Option<Duration>,
+}
+
+/// What an attempt may use of the machine. `None` sets no bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_millis: Option<u64>,
+    /// Processes and threads at a time.
+    pub processes: Option<u64>,
+}
+
+/// What an attempt has used, as far as the runner can tell.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// The most memory at a time, in bytes.
+    pub memory_peak_bytes: Option<u64>,
+    /// Processor time of all its processes, in milliseconds.
+    pub cpu_time_ms: Option<u64>,
 }
 
 /// Values of the environment may be secrets: only their number is shown.
@@ -60,6 +85,8 @@ impl fmt::Debug for Launch {
             .field("log_limit_bytes", &self.log_limit_bytes)
             .field("grace_period", &self.grace_period)
             .field("image", &self.image)
+            .field("limits", &self.limits)
+            .field("time_limit", &self.time_limit)
             .finish()
     }
 }
@@ -71,6 +98,10 @@ pub enum Exit {
     Code(i32),
     /// The main process was ended by this signal.
     Signal(i32),
+    /// The system killed processes of the attempt because it used more memory than it may, and it did not end well.
+    OutOfMemory,
+    /// The time limit was over, and the runner stopped the tree for it.
+    TimedOut,
     /// The runner was gone and nobody saw the end. Whatever was left of the process has been killed.
     Lost,
 }
@@ -93,6 +124,9 @@ pub enum State {
         started_at_ms: i64,
         /// When the last of it ended.
         finished_at_ms: i64,
+        /// What it used.
+        #[serde(default)]
+        usage: Usage,
     },
     /// Never ran: the program can't be started, or the attempt was canceled before its start
     /// (then the reason is [`CANCELED_BEFORE_START`]).

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::log::Bytes;
 use super::{
     AttemptKey, CANCELED_BEFORE_START, EVENT_BATCH, Executor, ExecutorError, Exit, Launch, LogRange, LogReader,
-    Observed, State,
+    Observed, State, Usage,
 };
 
 const SIGTERM: i32 = 15;
@@ -160,7 +160,7 @@ impl Inner {
         let finished_at_ms = (self.clock)().max(started_at_ms);
         let mut stage = self.stage();
         stage.running -= 1;
-        let state = State::Ended { exit, started_at_ms, finished_at_ms };
+        let state = State::Ended { exit, started_at_ms, finished_at_ms, usage: Usage::default() };
         self.set(&mut stage, key, state);
         self.start_next(&mut stage);
     }

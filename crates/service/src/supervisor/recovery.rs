@@ -13,7 +13,7 @@ use super::journal::{Birth, Journal, Record};
 use super::table::Table;
 use super::tree::{self, Process, TICK_MS};
 use super::{Doing, SupervisorError, wall_ms};
-use crate::executors::{AttemptKey, Exit, State};
+use crate::executors::{AttemptKey, Exit, State, Usage};
 
 /// How long to go on killing survivors. One that can't die (it waits for a device, say) must not hold up everything.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -42,7 +42,8 @@ pub fn recover(directory: &Path, boot: &str) -> Result<(Table, Journal), Supervi
     for (key, birth) in lost {
         tracing::warn!(attempt = %key, "lost with an earlier supervisor");
         let started_at_ms = birth.map_or(now, |birth| birth.started_at_ms);
-        let state = State::Ended { exit: Exit::Lost, started_at_ms, finished_at_ms: now.max(started_at_ms) };
+        let finished_at_ms = now.max(started_at_ms);
+        let state = State::Ended { exit: Exit::Lost, started_at_ms, finished_at_ms, usage: Usage::default() };
         table.restore(key, state);
     }
     let journal = Journal::create(directory, &table.records(boot.to_owned())).doing("writing the journal")?;

@@ -13,7 +13,7 @@ use super::logfile::LogWriter;
 use super::poller::Poller;
 use super::tree::{self, Leftover, Root, TICK_MS};
 use super::wall_ms;
-use crate::executors::{AttemptKey, Exit, State};
+use crate::executors::{AttemptKey, Exit, State, Usage};
 
 /// Bytes of output read of one attempt before others have their turn.
 const READ_BYTES: usize = 256 * 1024;
@@ -319,7 +319,12 @@ impl Run {
         };
         Finished {
             key: self.key,
-            state: State::Ended { exit, started_at_ms: self.birth.started_at_ms, finished_at_ms },
+            state: State::Ended {
+                exit,
+                started_at_ms: self.birth.started_at_ms,
+                finished_at_ms,
+                usage: Usage::default(),
+            },
         }
     }
 }

@@ -222,6 +222,7 @@ fn size(launch: &Launch) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executors::{Limits, Usage};
     use std::time::Duration;
     use uuid::Uuid;
 
@@ -237,11 +238,18 @@ mod tests {
             log_limit_bytes: 1,
             grace_period: Duration::ZERO,
             image: String::new(),
+            limits: Limits::default(),
+            time_limit: None,
         }
     }
 
     fn end() -> State {
-        State::Ended { exit: crate::executors::Exit::Code(0), started_at_ms: 1, finished_at_ms: 2 }
+        State::Ended {
+            exit: crate::executors::Exit::Code(0),
+            started_at_ms: 1,
+            finished_at_ms: 2,
+            usage: Usage::default(),
+        }
     }
 
     #[test]

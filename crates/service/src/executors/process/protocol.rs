@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::executors::{AttemptKey, Launch, Observed};
 
 /// The version that this build speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Most bytes of JSON in a frame. A launch with the largest environment that the API takes (512 kB) fits even when
 /// every byte of it is escaped.
