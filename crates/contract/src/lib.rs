@@ -9,6 +9,7 @@
 pub mod caller;
 pub mod cursor;
 pub mod error;
+pub mod history;
 pub mod job;
 pub mod lenient;
 pub mod operations;

@@ -14,6 +14,7 @@ mod list_job_types;
 mod list_jobs;
 mod mock;
 mod read_job;
+mod read_job_history;
 mod read_job_log;
 mod read_job_statistics;
 mod restart;

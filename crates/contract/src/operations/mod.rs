@@ -239,6 +239,7 @@ table! {
     update_result_data: UpdateResultData,
     list_job_types: ListJobTypes,
     read_job_log: ReadJobLog,
+    read_job_history: ReadJobHistory,
     list_job_run_results: ListJobRunResults,
     insert_job_results: InsertJobResults,
     delete_job_results: DeleteJobResults,

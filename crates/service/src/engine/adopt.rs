@@ -4,7 +4,8 @@
 use super::watch::{Failure, number, record};
 use super::{Shared, dispatch, grace, key};
 use crate::executors::{AttemptKey, Exit, Observed, State, Usage};
-use crate::store::{StoreError, StoredJob, Transition};
+use crate::store::{AttemptEnd, StoreError, StoredJob, Transition};
+use docket_contract::history::Actor;
 use docket_contract::state::Event;
 use docket_contract::{JobId, Status, Timestamp};
 use std::collections::HashMap;
@@ -82,6 +83,9 @@ async fn change(shared: &Shared, key: AttemptKey, from: Status, event: Event, at
         started_at: None,
         status_message: unreachable,
         exit_code: None,
+        cause: event.into(),
+        actor: Actor::SERVER,
+        end: AttemptEnd::default(),
     };
     for job in shared.control.transition(vec![transition]).await?.into_iter().flatten() {
         shared.active.moved(&job);

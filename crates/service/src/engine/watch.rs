@@ -4,7 +4,8 @@
 use super::active::Attempt;
 use super::{Shared, adopt};
 use crate::executors::{AttemptKey, CANCELED_BEFORE_START, ExecutorError, Exit, Observed, State};
-use crate::store::{StoreError, Transition};
+use crate::store::{AttemptEnd, StoreError, Transition};
+use docket_contract::history::{Actor, Cause};
 use docket_contract::state::{Event, IllegalTransition};
 use docket_contract::{JobId, Status, Timestamp};
 use std::sync::Arc;
@@ -107,58 +108,64 @@ pub(super) async fn record(shared: &Shared, events: &[Observed]) -> Result<(), F
 /// The transition that a report asks for; `None` if it tells nothing new.
 fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transition>, IllegalTransition> {
     let from = attempt.status;
-    let mut exit_code = None;
-    let (at, started_at, to, message) = match &observed.state {
-        State::Queued => return Ok(None),
-        State::Running { .. } if from == Status::Running => return Ok(None),
-        State::Running { started_at_ms } => {
-            let at = Timestamp::from_millis(*started_at_ms);
-            (at, Some(at), from.after(Event::Started)?, None)
-        }
-        State::Refused { reason, at_ms } => {
-            let at = Timestamp::from_millis(*at_ms);
-            let event = if reason == CANCELED_BEFORE_START { Event::Canceled } else { Event::Refused };
-            let message = canceled(attempt).unwrap_or_else(|| format!("The job can't be started: {reason}"));
-            (at, None, from.after(event)?, Some(message))
-        }
-        State::Ended { exit, started_at_ms, finished_at_ms, .. } => {
-            let running = if from == Status::Running { from } else { from.after(Event::Started)? };
-            let (event, message) = end(exit, attempt);
-            if let Exit::Code(code) = exit {
-                exit_code = Some(*code);
-            }
-            let started_at = Timestamp::from_millis(*started_at_ms);
-            (Timestamp::from_millis(*finished_at_ms), Some(started_at), running.after(event)?, message)
-        }
-    };
-    Ok(Some(Transition {
+    let made = |to, at, cause| Transition {
         id: JobId(observed.key.job_id),
         attempt: number(observed.key),
         from,
         claimed: true,
         to,
-        at,
-        started_at: started_at.or(attempt.started_at),
-        status_message: message,
-        exit_code,
-    }))
+        at: Timestamp::from_millis(at),
+        started_at: attempt.started_at,
+        status_message: None,
+        exit_code: None,
+        cause,
+        actor: Actor::EXECUTOR,
+        end: AttemptEnd::default(),
+    };
+    Ok(match &observed.state {
+        State::Queued => None,
+        State::Running { .. } if from == Status::Running => None,
+        State::Running { started_at_ms } => {
+            let started_at = Some(Timestamp::from_millis(*started_at_ms));
+            Some(Transition { started_at, ..made(from.after(Event::Started)?, *started_at_ms, Cause::Started) })
+        }
+        State::Refused { reason, at_ms } => {
+            let event = if reason == CANCELED_BEFORE_START { Event::Canceled } else { Event::Refused };
+            let message = canceled(attempt).unwrap_or_else(|| format!("The job can't be started: {reason}"));
+            Some(Transition { status_message: Some(message), ..made(from.after(event)?, *at_ms, event.into()) })
+        }
+        State::Ended { exit, started_at_ms, finished_at_ms, usage } => {
+            let running = if from == Status::Running { from } else { from.after(Event::Started)? };
+            let (event, cause, status_message) = end(exit, attempt);
+            Some(Transition {
+                started_at: Some(Timestamp::from_millis(*started_at_ms)),
+                status_message,
+                exit_code: if let Exit::Code(code) = exit { Some(*code) } else { None },
+                end: AttemptEnd {
+                    signal: if let Exit::Signal(signal) = exit { Some(*signal) } else { None },
+                    usage: *usage,
+                },
+                ..made(running.after(event)?, *finished_at_ms, cause)
+            })
+        }
+    })
 }
 
-/// What an exit means, and what to tell of it. Of a job that ended on request it does not matter how it did.
-fn end(exit: &Exit, attempt: &Attempt) -> (Event, Option<String>) {
+/// What an exit means, why, and what to tell of it. Of a job that ended on request it does not matter how it did.
+fn end(exit: &Exit, attempt: &Attempt) -> (Event, Cause, Option<String>) {
     if let Some(message) = canceled(attempt) {
-        return (Event::Canceled, Some(message));
+        return (Event::Canceled, Cause::Canceled, Some(message));
     }
-    match exit {
-        Exit::Code(0) => (Event::Exited(0), None),
-        Exit::Code(code) => (Event::Exited(*code), Some(format!("The job ended with exit code {code}."))),
-        Exit::Signal(signal) => (Event::Signaled, Some(format!("The job was killed by signal {signal}."))),
-        Exit::OutOfMemory => {
-            (Event::Signaled, Some("The job was killed: it used more memory than its limit.".to_owned()))
-        }
-        Exit::TimedOut => (Event::TimedOut, Some("The job was stopped: its time limit was over.".to_owned())),
-        Exit::Lost => (Event::Lost, Some("The process was lost: its supervisor ended without it.".to_owned())),
-    }
+    let (event, message) = match exit {
+        Exit::Code(0) => return (Event::Exited(0), Cause::Exited, None),
+        Exit::Code(code) => (Event::Exited(*code), format!("The job ended with exit code {code}.")),
+        Exit::Signal(signal) => (Event::Signaled, format!("The job was killed by signal {signal}.")),
+        Exit::OutOfMemory => (Event::Signaled, "The job was killed: it used more memory than its limit.".to_owned()),
+        Exit::TimedOut => (Event::TimedOut, "The job was stopped: its time limit was over.".to_owned()),
+        Exit::Lost => (Event::Lost, "The process was lost: its supervisor ended without it.".to_owned()),
+    };
+    let cause = if *exit == Exit::OutOfMemory { Cause::OutOfMemory } else { event.into() };
+    (event, cause, Some(message))
 }
 
 fn canceled(attempt: &Attempt) -> Option<String> {

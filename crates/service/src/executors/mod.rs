@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use docket_contract::history::Usage;
 pub use log::{LogRange, LogReader};
 
 /// One attempt of one job: the deterministic name that fences reports and finds the process again after a restart.
@@ -64,15 +65,6 @@ pub struct Limits {
     pub cpu_millis: Option<u64>,
     /// Processes and threads at a time.
     pub processes: Option<u64>,
-}
-
-/// What an attempt has used, as far as the runner can tell.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-pub struct Usage {
-    /// The most memory at a time, in bytes.
-    pub memory_peak_bytes: Option<u64>,
-    /// Processor time of all its processes, in milliseconds.
-    pub cpu_time_ms: Option<u64>,
 }
 
 /// Values of the environment may be secrets: only their number is shown.

@@ -1,8 +1,11 @@
 //! Reading, listing, changing, canceling and deleting jobs.
 
 use super::{Service, scope, view};
-use crate::store::{CancelRequest, Changed, JobChange, JobQuery, Scope, SetKey, StorageKey, StoredJob, Transition};
+use crate::store::{
+    AttemptEnd, CancelRequest, Changed, JobChange, JobQuery, Scope, SetKey, StorageKey, StoredJob, Transition,
+};
 use docket_contract::cursor::{Position, Scope as TokenScope};
+use docket_contract::history::{Actor, Cause};
 use docket_contract::job::{DEFAULT_GRACE_PERIOD_SECONDS, KNOWN_TYPES};
 use docket_contract::operations::{
     CancelJobInput, JobTypes, JobsPage, ListJobs, ListJobsFeature, ListJobsInput, MAX_JOBS_PAGE, UpdateJobInput,
@@ -154,7 +157,7 @@ pub(super) async fn cancel(service: &Service, caller: &Caller, input: CancelJobI
         let canceled = if stored.claimed {
             cancel_claimed(service, caller, &stored, &input).await?
         } else {
-            cancel_unclaimed(service, &stored, &input).await?
+            cancel_unclaimed(service, caller, &stored, &input).await?
         };
         if let Some(stored) = canceled {
             return Ok(view(stored, caller));
@@ -166,6 +169,7 @@ pub(super) async fn cancel(service: &Service, caller: &Caller, input: CancelJobI
 /// Nothing runs yet: the job ends here. `None` if it was claimed meanwhile.
 async fn cancel_unclaimed(
     service: &Service,
+    caller: &Caller,
     stored: &StoredJob,
     input: &CancelJobInput,
 ) -> Result<Option<StoredJob>, Error> {
@@ -181,6 +185,9 @@ async fn cancel_unclaimed(
         started_at: None,
         status_message: Some(cancel_message("Canceled", input.reason.as_deref())),
         exit_code: None,
+        cause: Cause::Canceled,
+        actor: Actor::user(&caller.user),
+        end: AttemptEnd::default(),
     };
     Ok(service.control.transition(vec![transition]).await?.pop().flatten())
 }

@@ -1,6 +1,7 @@
 //! What the operations do: one function an operation, and nothing else decides.
 
 mod gates;
+mod history;
 mod jobs;
 mod logs;
 mod results;
@@ -14,9 +15,9 @@ use crate::store::{ControlStore, ResultStore, Scope, StoredJob};
 use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
 use docket_contract::operations::{
-    Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, InsertJobResultsInput, InsertSummary, JobInput,
-    JobResultsPage, JobStatistics, JobTypes, JobsPage, ListJobRunResultsInput, ListJobsInput, NoInput, ReadJobLogInput,
-    ReadJobStatisticsInput, UpdateJobInput, UpdateResultDataInput,
+    Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, InsertJobResultsInput, InsertSummary, JobHistory,
+    JobInput, JobResultsPage, JobStatistics, JobTypes, JobsPage, ListJobRunResultsInput, ListJobsInput, NoInput,
+    ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput, UpdateJobInput, UpdateResultDataInput,
 };
 use docket_contract::{Caller, Error, Job, JobId, Reply};
 use std::sync::Arc;
@@ -103,6 +104,10 @@ impl Behaviour for Service {
 
     async fn read_job_log(&self, call: Call, input: ReadJobLogInput) -> Answer<String> {
         logs::read(self, &call.caller, input).await.map(Reply::Encoded)
+    }
+
+    async fn read_job_history(&self, call: Call, input: ReadJobHistoryInput) -> Answer<JobHistory> {
+        history::read(self, &call.caller, input).await.map(Reply::Typed)
     }
 
     async fn list_job_run_results(&self, call: Call, input: ListJobRunResultsInput) -> Answer<JobResultsPage> {

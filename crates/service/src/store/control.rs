@@ -2,8 +2,10 @@
 
 use super::StoreError;
 use async_trait::async_trait;
+use docket_contract::history::{Actor, Cause, JobEvent, Usage};
 use docket_contract::job::{JobSpec, NameValue};
 use docket_contract::{Job, JobId, Role, Status, Timestamp};
+use tokio::sync::watch;
 
 /// Whose jobs a statement may see. Every statement has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,15 @@ pub struct NewJob {
 }
 
 impl NewJob {
+    /// Why it has its status, where that tells more than that it was persisted.
+    pub fn first_cause(&self) -> Option<Cause> {
+        match self.status {
+            Status::Scheduled => Some(Cause::Queued),
+            Status::Waiting => Some(Cause::Held),
+            _ => None,
+        }
+    }
+
     /// The job as it is right after its insertion.
     pub fn stored(self) -> StoredJob {
         let job = Job {
@@ -204,6 +215,41 @@ pub struct Transition {
     pub status_message: Option<String>,
     /// The exit code.
     pub exit_code: Option<i32>,
+    /// Why.
+    pub cause: Cause,
+    /// Who makes it.
+    pub actor: Actor,
+    /// For the end of an attempt: how it ended, beyond the exit code.
+    pub end: AttemptEnd,
+}
+
+/// How an attempt ended, beyond its exit code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttemptEnd {
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// An event as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Grows from event to event, over all jobs, in the order in which they became visible.
+    pub id: u64,
+    /// Whose job it is of.
+    pub organization: String,
+    /// The event.
+    pub event: JobEvent,
+}
+
+/// A page of a job's events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// The events, oldest first.
+    pub events: Vec<JobEvent>,
+    /// Whether others stand behind the last one.
+    pub more: bool,
 }
 
 /// A key as it is stored: of the secret only a hash.
@@ -297,6 +343,23 @@ pub trait ControlStore: Send + Sync + 'static {
 
     /// All claimed jobs that have not ended: what a starting server must find again.
     async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError>;
+
+    /// A page of the events of a job behind the event `after` (0 for the first page); none if there is no such job in the
+    /// scope. A transition's event is stored with the transition, an inserted job's with the job when it is not
+    /// PERSISTED any more; they go with the job.
+    async fn job_events(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<EventPage>, StoreError>;
+
+    /// Events of all jobs behind the event `after`, oldest first. An event that was committed later has the greater id.
+    async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// Tells the id of the newest durable event, each time that it has changed; 0 before the first.
+    fn newest_event(&self) -> watch::Receiver<u64>;
 
     /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended.
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError>;

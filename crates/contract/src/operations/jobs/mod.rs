@@ -1,12 +1,14 @@
 //! The operations on jobs (api.md section 2).
 
 mod end;
+mod history;
 mod list;
 mod read;
 mod start;
 mod update;
 
 pub use end::*;
+pub use history::*;
 pub use list::*;
 pub use read::*;
 pub use start::*;

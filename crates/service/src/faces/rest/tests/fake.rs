@@ -3,8 +3,8 @@
 use crate::access::Access;
 use crate::handler::Encoded;
 use crate::store::{
-    Changed, ControlStore, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope, StoreError,
-    StoredJob, StoredKey, StoredReply, Transition,
+    Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
+    StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The `tail` that gets a log of refusals.
 pub(super) const LOOKS_LIKE_A_REFUSAL: i32 = 7;
@@ -136,6 +136,11 @@ impl Behaviour for Fake {
         Ok(DeletedResults { deleted: 1 }.into())
     }
 
+    async fn read_job_history(&self, _: Call, input: ReadJobHistoryInput) -> Answer<JobHistory> {
+        self.known(input.job_id)?;
+        Ok(ReadJobHistory::example().1.into())
+    }
+
     async fn read_job_statistics(&self, _: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
         self.known(input.job_id)?;
         Ok(ReadJobStatistics::example().1.into())
@@ -230,6 +235,15 @@ impl ControlStore for FakeControl {
     }
     async fn claim_due(&self, _: Timestamp, _: usize) -> Result<Vec<StoredJob>, StoreError> {
         unknown()
+    }
+    async fn job_events(&self, _: &Scope, _: JobId, _: u64, _: usize) -> Result<Option<EventPage>, StoreError> {
+        unknown()
+    }
+    async fn events_after(&self, _: u64, _: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        unknown()
+    }
+    fn newest_event(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
     }
     async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         unknown()

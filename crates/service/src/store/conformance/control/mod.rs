@@ -2,6 +2,7 @@
 //!
 //! Each check opens a fresh store and asks only through the trait.
 
+pub mod events;
 pub mod jobs;
 pub mod keys;
 pub mod lists;
@@ -9,8 +10,9 @@ pub mod model;
 pub mod requests;
 pub mod transitions;
 
-use crate::store::{ControlStore, NewJob, Scope, StoredJob, Transition};
+use crate::store::{AttemptEnd, ControlStore, NewJob, Scope, StoredJob, Transition};
 use async_trait::async_trait;
+use docket_contract::history::{Actor, Cause};
 use docket_contract::job::JobSpec;
 use docket_contract::{JobId, Status, Timestamp};
 use std::sync::Arc;
@@ -35,6 +37,7 @@ macro_rules! control_suite {
                 transitions_of_one_call_answer_in_order, an_unseen_start_is_told_by_the_end,
                 holding_a_job_back_releases_its_claim, claims_go_by_priority_then_age, no_room_still_queues,
                 claims_never_hand_a_job_out_twice, a_clock_that_goes_back_changes_no_order;
+            events: every_transition_leaves_an_event, events_are_paged_and_scoped_and_go_with_the_job;
             lists: every_filter_alone_and_in_pairs, positions_survive_deletion, types_are_those_of_the_scope;
             requests: a_first_request_proceeds_and_is_answered_again, another_run_goes_on_with_the_same_job,
                 a_forgotten_request_begins_anew, large_answers_are_not_kept, old_requests_are_forgotten_in_steps,
@@ -100,6 +103,9 @@ pub fn transition(job: &StoredJob, to: Status, at: Timestamp) -> Transition {
         started_at: None,
         status_message: None,
         exit_code: None,
+        cause: Cause::Canceled,
+        actor: Actor::SERVER,
+        end: AttemptEnd::default(),
     }
 }
 

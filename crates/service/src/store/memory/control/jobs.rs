@@ -1,8 +1,12 @@
 //! Jobs in the order of their insertion.
 
-use crate::store::{Changed, JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredJob, Transition};
+use super::events::Events;
+use crate::store::{
+    Changed, EventPage, JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredJob, Transition,
+};
+use docket_contract::history::{Actor, Cause, JobEvent};
 use docket_contract::job::DEFAULT_PRIORITY;
-use docket_contract::{JobId, Status, Timestamp};
+use docket_contract::{Job, JobId, Status, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -17,6 +21,7 @@ pub(super) struct Jobs {
     rows: BTreeMap<u64, Row>,
     places: HashMap<JobId, u64>,
     last: u64,
+    pub(super) events: Events,
 }
 
 struct Row {
@@ -42,8 +47,13 @@ impl Jobs {
         if self.rows.len() >= MOST_JOBS {
             return Err(StoreError::Full);
         }
-        let id = new.id;
+        let (id, cause) = (new.id, new.first_cause());
         let stored = new.stored();
+        if let Some(cause) = cause {
+            let actor = Actor::user(&stored.job.user);
+            let event = event(&stored.job, Status::Persisted, stored.job.created_at, cause, actor);
+            self.events.add(&stored.organization, event);
+        }
         self.last += 1;
         self.places.insert(id, self.last);
         self.rows.insert(self.last, Row { stored: stored.clone(), storages: BTreeSet::new() });
@@ -107,8 +117,9 @@ impl Jobs {
 
     /// Makes a transition, if the job is as it expects.
     pub(super) fn transition(&mut self, transition: Transition) -> Option<StoredJob> {
-        let Transition { id, attempt, from, claimed, to, at, started_at, status_message, exit_code } = transition;
-        let stored = &mut self.row(&Scope::Everything, id)?.stored;
+        let Transition { id, attempt, from, claimed, to, at, started_at, status_message, exit_code, cause, actor, end } =
+            transition;
+        let stored = &mut self.rows.get_mut(self.places.get(&id)?)?.stored;
         let job = &mut stored.job;
         if (job.attempt, job.status, stored.claimed) != (attempt, from, claimed) {
             return None;
@@ -124,6 +135,15 @@ impl Jobs {
         }
         // A claim lasts as long as an executor has the job.
         stored.claimed &= matches!(to, Status::Unknown | Status::Scheduled | Status::Running);
+        let event = JobEvent {
+            message: job.status_message.clone(),
+            exit_code,
+            signal: end.signal,
+            memory_peak_bytes: end.usage.memory_peak_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            cpu_time_ms: end.usage.cpu_time_ms.map(|time| i64::try_from(time).unwrap_or(i64::MAX)),
+            ..event(job, from, at, cause, actor)
+        };
+        self.events.add(&stored.organization, event);
         Some(stored.clone())
     }
 
@@ -131,10 +151,12 @@ impl Jobs {
     pub(super) fn claim_due(&mut self, now: Timestamp, free: usize) -> Vec<StoredJob> {
         let mut ready = Vec::new();
         for (place, row) in &mut self.rows {
-            let StoredJob { job, claimed, .. } = &mut row.stored;
+            let StoredJob { organization, job, claimed, .. } = &mut row.stored;
             if job.status == Status::Persisted {
                 job.status = Status::Scheduled;
                 job.modified_at = now;
+                let event = event(job, Status::Persisted, now, Cause::Queued, Actor::SERVER);
+                self.events.add(organization, event);
             }
             if job.status == Status::Scheduled && !*claimed {
                 ready.push((Reverse(job.spec.priority.unwrap_or(DEFAULT_PRIORITY)), *place));
@@ -158,6 +180,12 @@ impl Jobs {
         self.rows.values().map(|row| &row.stored).filter(|stored| stored.claimed).cloned().collect()
     }
 
+    /// A page of the events of a job.
+    pub(super) fn events(&self, scope: &Scope, id: JobId, after: u64, limit: usize) -> Option<EventPage> {
+        self.read(scope, id)?;
+        Some(self.events.of_job(id, after, limit))
+    }
+
     /// Removes a job that has ended.
     pub(super) fn delete(&mut self, scope: &Scope, id: JobId) -> Changed {
         match self.read(scope, id) {
@@ -166,6 +194,7 @@ impl Jobs {
             Some(_) => {}
         }
         let row = self.places.remove(&id).and_then(|place| self.rows.remove(&place));
+        self.events.remove(id);
         row.map_or(Changed::NotFound, |row| Changed::Done(Box::new(row.stored)))
     }
 
@@ -180,6 +209,25 @@ impl Jobs {
     pub(super) fn noted_storages(&self, id: JobId) -> Vec<String> {
         let row = self.places.get(&id).and_then(|place| self.rows.get(place));
         row.map_or_else(Vec::new, |row| row.storages.iter().cloned().collect())
+    }
+}
+
+/// The event of a job's transition from a status to the one that it has now; its id comes later.
+fn event(job: &Job, from: Status, at: Timestamp, cause: Cause, actor: Actor) -> JobEvent {
+    JobEvent {
+        id: String::new(),
+        job_id: job.id,
+        at,
+        attempt: job.attempt,
+        from,
+        to: job.status,
+        cause,
+        actor,
+        message: None,
+        exit_code: None,
+        signal: None,
+        memory_peak_bytes: None,
+        cpu_time_ms: None,
     }
 }
 

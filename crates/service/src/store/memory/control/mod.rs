@@ -1,19 +1,21 @@
 //! The control plane in memory.
 
+mod events;
 mod jobs;
 mod requests;
 
 use self::jobs::Jobs;
 use self::requests::Requests;
 use crate::store::{
-    Changed, ControlStore, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope, StoreError,
-    StoredJob, StoredKey, StoredReply, Transition,
+    Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
+    StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
 };
 use async_trait::async_trait;
 use docket_contract::{JobId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// Jobs, keys and idempotency records in memory.
 #[derive(Default)]
@@ -82,6 +84,24 @@ impl ControlStore for MemoryControl {
 
     async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.with(|kept| kept.jobs.claimed())
+    }
+
+    async fn job_events(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<EventPage>, StoreError> {
+        self.with(|kept| kept.jobs.events(scope, id, after, limit))
+    }
+
+    async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.with(|kept| kept.jobs.events.after(after, limit))
+    }
+
+    fn newest_event(&self) -> watch::Receiver<u64> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).jobs.events.newest()
     }
 
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {

@@ -1,11 +1,13 @@
 //! Single jobs: insert, read, change, delete, and the storages that they write to.
 
 use super::counts::Owner;
+use super::events::{self, NewEvent};
 use super::rows::{self, Place};
 use super::writer::Tx;
-use crate::store::{Changed, JobChange, NewJob, Scope, StoreError, StoredJob};
+use crate::store::{AttemptEnd, Changed, JobChange, NewJob, Scope, StoreError, StoredJob};
+use docket_contract::history::Actor;
 use docket_contract::job::{DEFAULT_PRIORITY, JobSpec};
-use docket_contract::{JobId, Timestamp};
+use docket_contract::{JobId, Status, Timestamp};
 use rusqlite::{Connection, params};
 
 const INSERT: &str = "
@@ -99,6 +101,22 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option
     tx.connection.prepare_cached(INSERT_BODY)?.execute(params![seq, spec])?;
     insert_tags(tx, Place { seq, owner, status: new.status }, &new.spec.tags)?;
     tx.counts.add(owner, new.status);
+    if let Some(cause) = new.first_cause() {
+        let event = NewEvent {
+            seq,
+            organization: owner.organization,
+            at: new.created_at,
+            attempt: 0,
+            from: Status::Persisted,
+            to: new.status,
+            cause,
+            actor: &Actor::user(&new.user),
+            message: None,
+            exit_code: None,
+            end: AttemptEnd::default(),
+        };
+        events::insert(tx, &event)?;
+    }
     Ok(None)
 }
 
@@ -163,6 +181,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, scope: &Scope, id: JobId) -> Result<Change
         tx.connection.prepare_cached(statement)?.execute(params![seq])?;
     }
     delete_tags(tx, place, &job.job.spec.tags)?;
+    events::delete(tx, seq)?;
     tx.counts.remove(owner, status);
     Ok(Changed::Done(job))
 }

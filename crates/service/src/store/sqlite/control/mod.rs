@@ -6,6 +6,7 @@
 
 mod connection;
 mod counts;
+mod events;
 mod filter;
 mod jobs;
 mod keys;
@@ -24,12 +25,13 @@ mod writer;
 use self::readers::Readers;
 use self::writer::{Tx, Writer};
 use crate::store::{
-    Changed, ControlStore, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope, StoreError,
-    StoredJob, StoredKey, StoredReply, Transition,
+    Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
+    StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
 };
 use async_trait::async_trait;
 use docket_contract::{JobId, Timestamp};
 use std::path::Path;
+use tokio::sync::watch;
 
 mod migrations {
     refinery::embed_migrations!("src/store/sqlite/control/migrations");
@@ -99,6 +101,25 @@ impl ControlStore for SqliteControl {
 
     async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.readers.read(transitions::claimed).await
+    }
+
+    async fn job_events(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<EventPage>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |connection| events::of_job(connection, &scope, id, after, limit)).await
+    }
+
+    async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.readers.read(move |connection| events::after(connection, after, limit)).await
+    }
+
+    fn newest_event(&self) -> watch::Receiver<u64> {
+        self.writer.newest_event()
     }
 
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {

@@ -92,7 +92,8 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
     Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, cancel })
 }
 
-fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
+/// The status that a column names.
+pub(super) fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
     let number: u8 = row.get(column)?;
     Status::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number)))
 }

@@ -1,9 +1,11 @@
 //! What moves a job from one status to another: transitions and claims.
 
 use super::counts::Owner;
+use super::events::{self, NewEvent};
 use super::rows::{self, stored};
 use super::writer::Tx;
-use crate::store::{StoreError, StoredJob, Transition};
+use crate::store::{AttemptEnd, StoreError, StoredJob, Transition};
+use docket_contract::history::{Actor, Cause};
 use docket_contract::{Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -14,7 +16,7 @@ const MOVE: &str = "
         finished_at = ?9, progress = coalesce(?10, progress), status_message = ?11,
         exit_code = coalesce(?12, exit_code)
     WHERE id = ?1 AND attempt = ?2 AND status = ?3 AND claimed = ?4
-    RETURNING seq, organization, user, type, tagged";
+    RETURNING seq, organization, user, type, tagged, attempt";
 /// By `job_persisted`.
 const QUEUE: &str = "
     UPDATE job
@@ -26,7 +28,7 @@ const QUEUE: &str = "
         ORDER BY seq
         LIMIT ?2
     )
-    RETURNING seq, organization, user, type, tagged";
+    RETURNING seq, organization, user, type, tagged, attempt";
 /// By the primary keys; only for jobs that have tags.
 const MOVE_TAGS: &str = "
     UPDATE job_tag
@@ -86,6 +88,13 @@ fn make_one(tx: &mut Tx<'_>, transition: &Transition) -> Result<Option<StoredJob
     );
     let Some(moved) = moved.optional()? else { return Ok(None) };
     follow(tx, &moved, transition.from, to)?;
+    let event = NewEvent {
+        message: transition.status_message.as_deref(),
+        exit_code: transition.exit_code,
+        end: transition.end,
+        ..moved.event(transition.from, to, at, transition.cause, &transition.actor)
+    };
+    events::insert(tx, &event)?;
     rows::read(tx.connection, moved.seq).map(Some)
 }
 
@@ -93,7 +102,10 @@ fn make_one(tx: &mut Tx<'_>, transition: &Transition) -> Result<Option<StoredJob
 pub(super) fn claim_due(tx: &mut Tx<'_>, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError> {
     let mut queue = tx.connection.prepare_cached(QUEUE)?;
     for row in queue.query_map(params![now.as_millis(), QUEUE_STEP], moved)? {
-        follow(tx, &row?, Status::Persisted, Status::Scheduled)?;
+        let moved = row?;
+        let (from, to) = (Status::Persisted, Status::Scheduled);
+        follow(tx, &moved, from, to)?;
+        events::insert(tx, &moved.event(from, to, now, Cause::Queued, &Actor::SERVER))?;
     }
     if free == 0 {
         return Ok(Vec::new());
@@ -120,11 +132,30 @@ struct Moved {
     seq: i64,
     owner: Owner,
     tagged: bool,
+    attempt: i32,
+}
+
+impl Moved {
+    fn event<'a>(&self, from: Status, to: Status, at: Timestamp, cause: Cause, actor: &'a Actor) -> NewEvent<'a> {
+        NewEvent {
+            seq: self.seq,
+            organization: self.owner.organization,
+            at,
+            attempt: self.attempt,
+            from,
+            to,
+            cause,
+            actor,
+            message: None,
+            exit_code: None,
+            end: AttemptEnd::default(),
+        }
+    }
 }
 
 fn moved(row: &Row<'_>) -> rusqlite::Result<Moved> {
     let owner = Owner { organization: row.get(1)?, user: row.get(2)?, job_type: row.get(3)? };
-    Ok(Moved { seq: row.get(0)?, owner, tagged: row.get(4)? })
+    Ok(Moved { seq: row.get(0)?, owner, tagged: row.get(4)?, attempt: row.get(5)? })
 }
 
 /// Moves what is kept by status beside the job: counters and tags.

@@ -6,6 +6,7 @@
 //! the commit fails, all requests of the transaction fail, none of them is saved, and the next one starts anew.
 
 use super::counts::Counts;
+use super::events;
 use super::names::Names;
 use crate::store::StoreError;
 use rusqlite::Connection;
@@ -14,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::{SendTimeoutError, TrySendError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait.
 pub(super) const QUEUE: usize = 4096;
@@ -36,6 +37,8 @@ pub(super) struct Tx<'a> {
     pub(super) names: &'a mut Names,
     /// Numbers of jobs.
     pub(super) counts: &'a mut Counts,
+    /// The newest event of the transaction, or of those before it.
+    pub(super) newest_event: &'a mut i64,
 }
 
 trait Request: Send {
@@ -78,6 +81,7 @@ enum Message {
 /// The handle of the writing thread.
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
+    newest_event: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -85,11 +89,25 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         let (queue, requests) = mpsc::channel(QUEUE);
-        let worker =
-            Worker { connection, requests, names: Names::default(), counts: Counts::default(), pace: Pace::new() };
+        let newest_event = events::newest(&connection)?;
+        let (told, listener) = watch::channel(newest_event.unsigned_abs());
+        let worker = Worker {
+            connection,
+            requests,
+            names: Names::default(),
+            counts: Counts::default(),
+            newest_event,
+            told,
+            pace: Pace::new(),
+        };
         let thread = std::thread::Builder::new().name("control-writer".to_owned()).spawn(|| worker.serve());
         let thread = thread.map_err(|error| StoreError::Internal(format!("no thread for the writer: {error}")))?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, newest_event: listener, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The id of the newest durable event.
+    pub(super) fn newest_event(&self) -> watch::Receiver<u64> {
+        self.newest_event.clone()
     }
 
     /// Has a request made; ready once it is durable.
@@ -141,6 +159,9 @@ struct Worker {
     requests: mpsc::Receiver<Message>,
     names: Names,
     counts: Counts,
+    /// The newest event, durable or not.
+    newest_event: i64,
+    told: watch::Sender<u64>,
     pace: Pace,
 }
 
@@ -206,6 +227,7 @@ impl Worker {
             let failure = match self.transaction(&mut batch) {
                 Ok(()) => {
                     let made = batch.len();
+                    self.tell();
                     batch.into_iter().for_each(|request| request.answer(Ok(())));
                     return made;
                 }
@@ -224,7 +246,12 @@ impl Worker {
         self.execute("BEGIN IMMEDIATE").map_err(Failure::All)?;
         let mut next = 0;
         while let Some(request) = batch.get_mut(next) {
-            let mut tx = Tx { connection: &self.connection, names: &mut self.names, counts: &mut self.counts };
+            let mut tx = Tx {
+                connection: &self.connection,
+                names: &mut self.names,
+                counts: &mut self.counts,
+                newest_event: &mut self.newest_event,
+            };
             let outcome = catch_unwind(AssertUnwindSafe(|| request.run(&mut tx)))
                 .unwrap_or_else(|_| Err(StoreError::Internal("a request panicked".to_owned())));
             match outcome {
@@ -242,6 +269,12 @@ impl Worker {
         self.counts.write(&self.connection).and_then(|()| self.execute("COMMIT")).map_err(Failure::All)
     }
 
+    /// Tells of the events that are durable now.
+    fn tell(&self) {
+        let newest = self.newest_event.unsigned_abs();
+        self.told.send_if_modified(|told| std::mem::replace(told, newest) != newest);
+    }
+
     fn waiting(&mut self) -> Option<Box<dyn Request>> {
         loop {
             match self.requests.try_recv() {
@@ -255,6 +288,7 @@ impl Worker {
     fn roll_back(&mut self) {
         self.counts.forget();
         self.names.forget();
+        self.newest_event = i64::try_from(*self.told.borrow()).unwrap_or(i64::MAX);
         if !self.connection.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {

@@ -1,0 +1,56 @@
+//! Events in the order in which they came.
+
+use crate::store::{EventPage, StoredEvent};
+use docket_contract::JobId;
+use docket_contract::history::JobEvent;
+use std::collections::{BTreeMap, HashMap};
+use tokio::sync::watch;
+
+/// All events.
+pub(super) struct Events {
+    known: BTreeMap<u64, StoredEvent>,
+    of_jobs: HashMap<JobId, Vec<u64>>,
+    newest: watch::Sender<u64>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), of_jobs: HashMap::new(), newest: watch::Sender::new(0) }
+    }
+}
+
+impl Events {
+    /// Adds an event and gives it its id.
+    pub(super) fn add(&mut self, organization: &str, mut event: JobEvent) {
+        let id = *self.newest.borrow() + 1;
+        event.id = id.to_string();
+        self.of_jobs.entry(event.job_id).or_default().push(id);
+        self.known.insert(id, StoredEvent { id, organization: organization.to_owned(), event });
+        self.newest.send_replace(id);
+    }
+
+    /// A page of the events of a job.
+    pub(super) fn of_job(&self, id: JobId, after: u64, limit: usize) -> EventPage {
+        let ids = self.of_jobs.get(&id).map_or(&[][..], Vec::as_slice);
+        let mut behind = ids.iter().filter(|id| **id > after).filter_map(|id| self.known.get(id));
+        let events = behind.by_ref().take(limit).map(|stored| stored.event.clone()).collect();
+        EventPage { events, more: behind.next().is_some() }
+    }
+
+    /// Events behind an id.
+    pub(super) fn after(&self, after: u64, limit: usize) -> Vec<StoredEvent> {
+        self.known.range(after.saturating_add(1)..).take(limit).map(|(_, stored)| stored.clone()).collect()
+    }
+
+    /// Removes the events of a job.
+    pub(super) fn remove(&mut self, id: JobId) {
+        for id in self.of_jobs.remove(&id).unwrap_or_default() {
+            self.known.remove(&id);
+        }
+    }
+
+    /// The id of the newest event.
+    pub(super) fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+}
