@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use clap::Args;
+use docket_contract::job::ExecutorKind;
 use docket_service::app;
 use docket_service::operations::AllowedImages;
 use serde::Deserialize;
@@ -44,6 +45,9 @@ settings! {
     /// Most jobs that run at once; 0 runs none [default: number of cores].
     #[arg(long, env = "DOCKET_SLOTS", value_name = "N")]
     slots: usize,
+    /// What runs the jobs that do not say: process, docker, kubernetes or worker [default: process].
+    #[arg(long, env = "DOCKET_EXECUTOR", value_name = "KIND")]
+    executor: ExecutorKind,
     /// Where running jobs reach this server [default: the address it listens on].
     #[arg(long, env = "DOCKET_PUBLIC_URL", value_name = "URL")]
     public_url: String,
@@ -108,6 +112,7 @@ impl ServeArguments {
             listen,
             data: given.data.unwrap_or_else(|| PathBuf::from("docket-data")),
             slots: within("slots", given.slots.unwrap_or(cores), 0, 100_000)?,
+            executor: given.executor.unwrap_or_default(),
             public_url: given.public_url.map(|url| check_url(&url)).transpose()?,
             images,
             log_limit_bytes: within("log-limit", given.log_limit.unwrap_or(10 << 20), 4096, 1 << 40)?,

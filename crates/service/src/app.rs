@@ -4,17 +4,18 @@ pub mod mock;
 
 use crate::access::Keys;
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{Engine, LaunchSettings};
+use crate::engine::{Engine, LaneSettings, LaunchSettings};
 use crate::executors::process::{ProcessExecutor, ProcessSettings};
 use crate::faces::docs;
 use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
 use crate::faces::soap::{self, SoapOptions};
 use crate::handler::Live;
-use crate::operations::{AllowedImages, Gates, JobIds, Service};
+use crate::operations::{AllowedImages, Executors, Gates, JobIds, Service};
 use crate::secrets::Secrets;
 use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
 use crate::store::{ControlStore, ResultStore, StoreError};
+use docket_contract::job::ExecutorKind;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Most jobs that run at once; 0 runs none.
     pub slots: usize,
+    /// What runs the jobs that do not say.
+    pub executor: ExecutorKind,
     /// Where running jobs reach this server, if not at the address it listens on.
     pub public_url: Option<String>,
     /// Which images may be started.
@@ -132,12 +135,19 @@ impl App {
             max_running: u32::try_from(settings.slots.max(1)).unwrap_or(u32::MAX),
         })
         .map_err(io_error("the process executor"))?;
-        let launch = LaunchSettings {
+        let lane = LaneSettings {
+            kind: ExecutorKind::Process,
+            executor: Arc::new(executor),
             slots: settings.slots,
-            url: settings.public_url.clone().unwrap_or_else(|| url(address)),
-            log_limit_bytes: settings.log_limit_bytes,
+            launch: LaunchSettings {
+                url: settings.public_url.clone().unwrap_or_else(|| url(address)),
+                log_limit_bytes: settings.log_limit_bytes,
+            },
         };
-        let engine = Engine::new(control.clone(), Arc::new(executor), clock.clone(), secrets.clone(), launch);
+        let lanes = vec![lane];
+        let executors = Executors::new(settings.executor, lanes.iter().map(|lane| lane.kind).collect());
+        let executors = executors.map_err(StartError::Settings)?;
+        let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), lanes);
         let service = Service {
             control: control.clone(),
             results: results.clone(),
@@ -145,6 +155,7 @@ impl App {
             clock: clock.clone(),
             secrets: secrets.clone(),
             images: settings.images.clone(),
+            executors,
             ids: JobIds::default(),
             gates: Gates::default(),
         };

@@ -58,10 +58,11 @@ pub struct JobDependency {
 
 // (D)
 /// What runs a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutorKind {
     /// Processes on the server's host.
+    #[default]
     Process,
     /// Containers of a Docker engine.
     Docker,
@@ -69,6 +70,36 @@ pub enum ExecutorKind {
     Kubernetes,
     /// Pull workers.
     Worker,
+}
+
+impl ExecutorKind {
+    /// Every kind, in the order of its stored number.
+    pub const ALL: [ExecutorKind; 4] =
+        [ExecutorKind::Process, ExecutorKind::Docker, ExecutorKind::Kubernetes, ExecutorKind::Worker];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExecutorKind::Process => "process",
+            ExecutorKind::Docker => "docker",
+            ExecutorKind::Kubernetes => "kubernetes",
+            ExecutorKind::Worker => "worker",
+        }
+    }
+
+    /// The number under which stores keep the kind; stable.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl std::str::FromStr for ExecutorKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = ExecutorKind::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| format!("executor must be one of process, docker, kubernetes, worker, not {text:?}"))
+    }
 }
 
 /// Features of Start Job.

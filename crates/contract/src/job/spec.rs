@@ -143,7 +143,6 @@ impl JobSpec {
             ("/timeoutSeconds", self.timeout_seconds.is_some()),
             ("/ttlSecondsAfterFinished", self.ttl_seconds_after_finished.is_some()),
             ("/processingLogId", self.processing_log_id.is_some()),
-            ("/executor", self.executor.is_some_and(|executor| executor != ExecutorKind::Process)),
         ];
         given.into_iter().filter_map(|(pointer, given)| given.then_some(pointer)).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::{StartError, io_error, ready, url};
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{Engine, LaunchSettings};
+use crate::engine::{Engine, LaneSettings, LaunchSettings};
 use crate::executors::Executor;
 use crate::faces::docs;
 use crate::faces::listener::{self, ServerOptions};
@@ -10,11 +10,12 @@ use crate::faces::rest::{RestOptions, RestState};
 use crate::handler::Live;
 use crate::mock::scenario::{Director, Faulty, Scenario};
 use crate::mock::{self, Everybody};
-use crate::operations::{AllowedImages, Gates, JobIds, Service};
+use crate::operations::{AllowedImages, Executors, Gates, JobIds, Service};
 use crate::secrets::{self, Secrets};
 use crate::store::ControlStore;
 use crate::store::memory::{MemoryControl, MemoryResults};
 use axum::Router;
+use docket_contract::job::ExecutorKind;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,9 +91,13 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError
     secrets::random(&mut key).map_err(io_error("the secret"))?;
     let secrets = Arc::new(Secrets::new(&key));
     let director = Arc::new(Director::new(Arc::clone(&scenario), control.clone(), clock.clone()));
-    let launch = LaunchSettings { slots: scenario.slots(), url, log_limit_bytes: LOG_LIMIT };
-    let executor = Arc::clone(&director) as Arc<dyn Executor>;
-    let engine = Engine::new(control.clone(), executor, clock.clone(), secrets.clone(), launch);
+    let lane = LaneSettings {
+        kind: ExecutorKind::Process,
+        executor: Arc::clone(&director) as Arc<dyn Executor>,
+        slots: scenario.slots(),
+        launch: LaunchSettings { url, log_limit_bytes: LOG_LIMIT },
+    };
+    let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), vec![lane]);
     let service = Arc::new(Service {
         control: control.clone(),
         results: Arc::new(MemoryResults::default()),
@@ -100,6 +105,7 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError
         clock: clock.clone(),
         secrets,
         images: AllowedImages::Any,
+        executors: Executors::default(),
         ids: JobIds::default(),
         gates: Gates::default(),
     });

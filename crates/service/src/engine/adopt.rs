@@ -1,29 +1,31 @@
 //! Compares the claimed jobs with what the executor knows: at the start of the server, and whenever the executor was
 //! out of reach. What is alive is adopted, what ended meanwhile is recorded, what never arrived is launched again.
 
+use super::lane::Lane;
 use super::watch::{Failure, number, record};
-use super::{Shared, dispatch, grace, key};
+use super::{dispatch, grace, key};
 use crate::executors::{AttemptKey, Exit, Observed, State, Usage};
-use crate::store::{AttemptEnd, StoreError, StoredJob, Transition};
+use crate::store::{AttemptEnd, ControlStore, StoreError, StoredJob, Transition};
 use docket_contract::history::Actor;
+use docket_contract::job::ExecutorKind;
 use docket_contract::state::Event;
 use docket_contract::{JobId, Status, Timestamp};
 use std::collections::HashMap;
 
 /// Brings store and executor together.
-pub(super) async fn run_once(shared: &Shared, now: Timestamp) -> Result<(), Failure> {
-    let claimed = shared.control.claimed_jobs().await?;
+pub(super) async fn run_once(lane: &Lane, now: Timestamp) -> Result<(), Failure> {
+    let claimed = lane.control.claimed_jobs(lane.kind).await?;
     let known: HashMap<AttemptKey, State> =
-        shared.executor.list().await?.into_iter().map(|observed| (observed.key, observed.state)).collect();
+        lane.executor.list().await?.into_iter().map(|observed| (observed.key, observed.state)).collect();
     for job in &claimed {
-        shared.active.add(job);
+        lane.active.add(job);
     }
     let mut reports: Vec<Observed> = Vec::new();
     let mut missing: Vec<StoredJob> = Vec::new();
     for job in claimed {
         let key = key(&job);
         match known.get(&key) {
-            Some(State::Queued) => back_in_queue(shared, &job, now).await?,
+            Some(State::Queued) => back_in_queue(lane, &job, now).await?,
             Some(state) => reports.push(Observed { key, state: state.clone() }),
             // The claim is durable, the launch never arrived.
             None if job.job.started_at.is_none() => missing.push(job),
@@ -36,49 +38,77 @@ pub(super) async fn run_once(shared: &Shared, now: Timestamp) -> Result<(), Fail
         }
     }
     // Ends of attempts that the store has recorded already are only forgotten.
-    let recorded = known.into_iter().filter(|(key, state)| state.is_final() && shared.active.get(*key).is_none());
+    let recorded = known.into_iter().filter(|(key, state)| state.is_final() && lane.active.get(*key).is_none());
     reports.extend(recorded.map(|(key, state)| Observed { key, state }));
-    record(shared, &reports).await?;
+    record(lane, &reports).await?;
     for job in &missing {
-        back_in_queue(shared, job, now).await?;
+        back_in_queue(lane, job, now).await?;
     }
-    dispatch::hand_over(shared, &missing).await;
-    for (key, attempt) in shared.active.all() {
+    dispatch::hand_over(lane, &missing).await;
+    for (key, attempt) in lane.active.all() {
         if let Some(request) = &attempt.cancel {
-            shared.executor.cancel(key, grace(request)).await?;
+            lane.executor.cancel(key, grace(request)).await?;
         }
     }
-    shared.freed.notify_one();
+    lane.freed.notify_one();
     Ok(())
 }
 
 /// A job whose state was unknown and that waits in the executor's queue is SCHEDULED again.
-async fn back_in_queue(shared: &Shared, job: &StoredJob, now: Timestamp) -> Result<(), StoreError> {
+async fn back_in_queue(lane: &Lane, job: &StoredJob, now: Timestamp) -> Result<(), StoreError> {
     if job.job.status != Status::Unknown {
         return Ok(());
     }
-    change(shared, key(job), Status::Unknown, Event::Queued, now).await
+    change(lane, key(job), Status::Unknown, Event::Queued, now).await
 }
 
 /// The executor does not answer: nobody can tell the state of what it runs.
-pub(super) async fn mark_unknown(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
-    for (key, attempt) in shared.active.all() {
+pub(super) async fn mark_unknown(lane: &Lane, now: Timestamp) -> Result<(), StoreError> {
+    for (key, attempt) in lane.active.all() {
         if attempt.status != Status::Unknown {
-            change(shared, key, attempt.status, Event::Unreachable, now).await?;
+            change(lane, key, attempt.status, Event::Unreachable, now).await?;
         }
     }
     Ok(())
 }
 
-async fn change(shared: &Shared, key: AttemptKey, from: Status, event: Event, at: Timestamp) -> Result<(), StoreError> {
-    let Ok(to) = from.after(event) else { return Ok(()) };
+/// There is no such executor any more, and jobs that it ran: nobody can tell their state either.
+pub(super) async fn mark_orphans(
+    control: &dyn ControlStore,
+    kind: ExecutorKind,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut transitions = Vec::new();
+    for job in control.claimed_jobs(kind).await? {
+        if let Some(unreachable) = transition(key(&job), job.job.status, Event::Unreachable, now) {
+            let message = format!("The executor {} is not configured any more.", kind.name());
+            transitions.push(Transition { status_message: Some(message), ..unreachable });
+        }
+    }
+    if !transitions.is_empty() {
+        tracing::warn!(executor = kind.name(), jobs = transitions.len(), "jobs of an executor that is not configured");
+        control.transition(transitions).await?;
+    }
+    Ok(())
+}
+
+async fn change(lane: &Lane, key: AttemptKey, from: Status, event: Event, at: Timestamp) -> Result<(), StoreError> {
+    let Some(transition) = transition(key, from, event, at) else { return Ok(()) };
+    for job in lane.control.transition(vec![transition]).await?.into_iter().flatten() {
+        lane.active.moved(&job);
+    }
+    Ok(())
+}
+
+/// A transition that this server makes on its own account; `None` where there is none.
+fn transition(key: AttemptKey, from: Status, event: Event, at: Timestamp) -> Option<Transition> {
     let unreachable = (event == Event::Unreachable).then(|| "The executor can't be reached.".to_owned());
-    let transition = Transition {
+    Some(Transition {
         id: JobId(key.job_id),
         attempt: number(key),
         from,
         claimed: true,
-        to,
+        to: from.after(event).ok()?,
         at,
         started_at: None,
         status_message: unreachable,
@@ -86,9 +116,5 @@ async fn change(shared: &Shared, key: AttemptKey, from: Status, event: Event, at
         cause: event.into(),
         actor: Actor::SERVER,
         end: AttemptEnd::default(),
-    };
-    for job in shared.control.transition(vec![transition]).await?.into_iter().flatten() {
-        shared.active.moved(&job);
-    }
-    Ok(())
+    })
 }

@@ -1,7 +1,7 @@
 //! Removes what is no longer needed, in small steps: idempotency records older than a day.
 
-use super::Shared;
-use crate::store::StoreError;
+use crate::clock::Clock;
+use crate::store::{ControlStore, StoreError};
 use docket_contract::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ const REQUEST_LIFE_MILLIS: i64 = 24 * 60 * 60 * 1000;
 const STEP: usize = 500;
 
 /// Cleans until `stop`.
-pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
+pub(super) async fn run(control: Arc<dyn ControlStore>, clock: Arc<dyn Clock>, mut stop: signal::Receiver<bool>) {
     loop {
-        match run_once(&shared, shared.clock.now()).await {
+        match run_once(&*control, clock.now()).await {
             Ok(STEP) => {}
             done => {
                 if let Err(error) = done {
@@ -35,6 +35,6 @@ pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
 }
 
 /// One step; answers how many records are gone.
-pub(super) async fn run_once(shared: &Shared, now: Timestamp) -> Result<usize, StoreError> {
-    shared.control.forget_requests(now.plus_millis(-REQUEST_LIFE_MILLIS), STEP).await
+pub(super) async fn run_once(control: &dyn ControlStore, now: Timestamp) -> Result<usize, StoreError> {
+    control.forget_requests(now.plus_millis(-REQUEST_LIFE_MILLIS), STEP).await
 }

@@ -1,9 +1,10 @@
 //! Claims due jobs and hands them to the executor. The claim is durable before the launch, and the launch can be
 //! repeated: the executor knows the attempt by its key.
 
+use super::lane::Lane;
 use super::launch::launch;
 use super::watch::record;
-use super::{Shared, grace, key};
+use super::{grace, key};
 use crate::executors::{ExecutorError, Observed, State};
 use crate::store::{StoreError, StoredJob};
 use docket_contract::Timestamp;
@@ -17,11 +18,11 @@ const PERIOD: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Dispatches until `stop`.
-pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
+pub(super) async fn run(lane: Arc<Lane>, mut stop: signal::Receiver<bool>) {
     loop {
-        match run_once(&shared, shared.clock.now()).await {
+        match run_once(&lane, lane.clock.now()).await {
             Ok(0) => tokio::select! {
-                () = wait(&shared) => {}
+                () = wait(&lane) => {}
                 _ = stop.wait_for(|stopped| *stopped) => return,
             },
             Ok(_) => {}
@@ -37,63 +38,63 @@ pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
 }
 
 /// Until something may be due; without room a new job is not.
-async fn wait(shared: &Shared) {
-    let full = shared.active.free(shared.clock.now()) == 0;
+async fn wait(lane: &Lane) {
+    let full = lane.active.free(lane.clock.now()) == 0;
     tokio::select! {
-        () = shared.started.notified(), if !full => {}
-        () = shared.freed.notified() => {}
+        () = lane.started.notified(), if !full => {}
+        () = lane.freed.notified() => {}
         () = tokio::time::sleep(PERIOD) => {}
     }
 }
 
 /// Claims as many jobs as there is room for and launches them; answers how many.
-pub(super) async fn run_once(shared: &Shared, now: Timestamp) -> Result<usize, StoreError> {
-    let claiming = shared.claiming.lock().await;
-    let claimed = shared.control.claim_due(now, shared.active.free(now)).await?;
+pub(super) async fn run_once(lane: &Lane, now: Timestamp) -> Result<usize, StoreError> {
+    let claiming = lane.claiming.lock().await;
+    let claimed = lane.control.claim_due(lane.kind, now, lane.active.free(now)).await?;
     for job in &claimed {
-        shared.active.add(job);
+        lane.active.add(job);
     }
     drop(claiming);
-    hand_over(shared, &claimed).await;
+    hand_over(lane, &claimed).await;
     Ok(claimed.len())
 }
 
 /// Launches claimed jobs. When the executor does not take them, they stay claimed, and the watch launches them again
 /// once it answers: a launch is repeated for every attempt that the executor does not know.
-pub(super) async fn hand_over(shared: &Shared, claimed: &[StoredJob]) {
+pub(super) async fn hand_over(lane: &Lane, claimed: &[StoredJob]) {
     if claimed.is_empty() {
         return;
     }
-    let launches = claimed.iter().map(|job| launch(job, &shared.settings, &shared.secrets)).collect();
-    match shared.executor.launch(launches).await {
+    let launches = claimed.iter().map(|job| launch(job, &lane.launch, &lane.secrets)).collect();
+    match lane.executor.launch(launches).await {
         Ok(()) => {
             // Canceled between claim and launch: the executor had not heard of the attempt then.
             for job in claimed {
-                if let Some(request) = shared.active.get(key(job)).and_then(|attempt| attempt.cancel)
-                    && let Err(error) = shared.executor.cancel(key(job), grace(&request)).await
+                if let Some(request) = lane.active.get(key(job)).and_then(|attempt| attempt.cancel)
+                    && let Err(error) = lane.executor.cancel(key(job), grace(&request)).await
                 {
                     tracing::warn!(%error, "cancel could not be passed on");
-                    shared.launch_again.notify_one();
+                    lane.launch_again.notify_one();
                 }
             }
         }
         Err(ExecutorError::TooLarge { .. }) if claimed.len() > 1 => {
             // One of them is too large for a message: the others go alone.
             for job in claimed {
-                Box::pin(hand_over(shared, std::slice::from_ref(job))).await;
+                Box::pin(hand_over(lane, std::slice::from_ref(job))).await;
             }
         }
         Err(error @ ExecutorError::TooLarge { .. }) => {
-            let state = State::Refused { reason: error.to_string(), at_ms: shared.clock.now().as_millis() };
+            let state = State::Refused { reason: error.to_string(), at_ms: lane.clock.now().as_millis() };
             let refused: Vec<_> = claimed.iter().map(|job| Observed { key: key(job), state: state.clone() }).collect();
-            if let Err(error) = record(shared, &refused).await {
+            if let Err(error) = record(lane, &refused).await {
                 tracing::error!(%error, "a refused launch could not be recorded");
-                shared.launch_again.notify_one();
+                lane.launch_again.notify_one();
             }
         }
         Err(error) => {
             tracing::warn!(%error, jobs = claimed.len(), "launching jobs failed");
-            shared.launch_again.notify_one();
+            lane.launch_again.notify_one();
         }
     }
 }

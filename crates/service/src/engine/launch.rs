@@ -8,11 +8,9 @@ use docket_contract::caller::OwnJob;
 use docket_contract::job::{DEFAULT_GRACE_PERIOD_SECONDS, JobSpec};
 use std::time::Duration;
 
-/// What all launches share.
+/// What all launches of a lane share.
 #[derive(Clone, Debug)]
 pub struct LaunchSettings {
-    /// Most jobs that run at once.
-    pub slots: usize,
     /// Where the running jobs reach this server.
     pub url: String,
     /// Bytes of log kept of an attempt.

@@ -1,6 +1,6 @@
 //! Runs jobs: claim → launch → observe → record, each step safe to repeat.
 //!
-//! One duty a file. `dispatch` claims and launches, `watch` records what the executor reports, `adopt` finds the
+//! Each executor has a lane of its own (`lane`): its attempts, its room, its duties. One duty a file. `dispatch` claims and launches, `watch` records what the executor reports, `adopt` finds the
 //! attempts of an earlier server again, `clean` removes what is no longer needed. No file here knows which transitions
 //! exist (the contract does) or how a process is started (the executor does).
 
@@ -8,80 +8,55 @@ mod active;
 mod adopt;
 mod clean;
 mod dispatch;
+mod lane;
 mod launch;
 mod pace;
 mod watch;
 
+pub use lane::LaneSettings;
 pub use launch::LaunchSettings;
 
 use crate::clock::Clock;
-use crate::executors::{AttemptKey, Executor, ExecutorError, LogRange, LogReader};
+use crate::executors::{AttemptKey, ExecutorError, LogRange, LogReader};
 use crate::secrets::Secrets;
 use crate::store::{CancelRequest, ControlStore, StoredJob};
-use active::Active;
-use docket_contract::{Code, Error, JobId};
+use docket_contract::job::ExecutorKind;
+use docket_contract::{Code, Error};
+use lane::Lane;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify, watch as signal};
+use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
-
-/// What the duties share.
-struct Shared {
-    control: Arc<dyn ControlStore>,
-    executor: Arc<dyn Executor>,
-    clock: Arc<dyn Clock>,
-    secrets: Arc<Secrets>,
-    settings: LaunchSettings,
-    active: Active,
-    /// Held from a claim to its entry in `active`, so that whoever sees a claimed job finds its attempt there.
-    claiming: Mutex<()>,
-    /// A job was started.
-    started: Notify,
-    /// An attempt ended, or what is active was found again.
-    freed: Notify,
-    /// A launch was not taken: the executor must be asked what it knows, and be given the rest again.
-    launch_again: Notify,
-}
 
 /// How the operations speak to the engine.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    lanes: Arc<[Arc<Lane>]>,
+    control: Arc<dyn ControlStore>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Engine {
-    /// An engine that does nothing until [`Engine::run`].
+    /// An engine that does nothing until [`Engine::run`]. Each kind of executor has at most one lane.
     pub fn new(
         control: Arc<dyn ControlStore>,
-        executor: Arc<dyn Executor>,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
-        settings: LaunchSettings,
+        lanes: Vec<LaneSettings>,
     ) -> Self {
-        let active = Active::new(settings.slots);
-        let (started, freed, launch_again) = (Notify::new(), Notify::new(), Notify::new());
-        Self {
-            shared: Arc::new(Shared {
-                control,
-                executor,
-                clock,
-                secrets,
-                settings,
-                active,
-                claiming: Mutex::default(),
-                started,
-                freed,
-                launch_again,
-            }),
-        }
+        let lane = |settings| Arc::new(Lane::new(control.clone(), clock.clone(), secrets.clone(), settings));
+        Self { lanes: lanes.into_iter().map(lane).collect(), control, clock }
     }
 
     /// Works until `stop` says so. Jobs go on under their executor, and the next engine finds them.
     pub async fn run(&self, mut stop: signal::Receiver<bool>) {
         let mut duties = JoinSet::new();
-        duties.spawn(watch::run(self.shared.clone(), stop.clone()));
-        duties.spawn(dispatch::run(self.shared.clone(), stop.clone()));
-        duties.spawn(clean::run(self.shared.clone(), stop.clone()));
+        for lane in &*self.lanes {
+            duties.spawn(watch::run(lane.clone(), stop.clone()));
+            duties.spawn(dispatch::run(lane.clone(), stop.clone()));
+        }
+        duties.spawn(clean::run(self.control.clone(), self.clock.clone(), stop.clone()));
+        self.mark_orphans().await;
         // An error says that the sender is gone, which is a stop as well.
         let _ = stop.wait_for(|stopped| *stopped).await;
         while let Some(ended) = duties.join_next().await {
@@ -91,34 +66,57 @@ impl Engine {
         }
     }
 
-    /// A job was started.
-    pub fn wake(&self) {
-        self.shared.started.notify_one();
+    /// A job of this executor was started.
+    pub fn wake(&self, kind: ExecutorKind) {
+        if let Some(lane) = self.lane(kind) {
+            lane.started.notify_one();
+        }
     }
 
     /// Someone asked for the end of a claimed job; the wish is durable already.
     pub async fn cancel(&self, job: &StoredJob, request: CancelRequest) {
+        // Without its executor nobody can end it; the wish is passed on once the executor is back.
+        let Some(lane) = self.lane(job.executor()) else { return };
         let key = key(job);
         let grace = grace(&request);
-        drop(self.shared.claiming.lock().await);
-        self.shared.active.request_cancel(key, request);
-        if let Err(error) = self.shared.executor.cancel(key, grace).await {
+        drop(lane.claiming.lock().await);
+        lane.active.request_cancel(key, request);
+        if let Err(error) = lane.executor.cancel(key, grace).await {
             // The watch repeats it when the executor answers again.
             tracing::warn!(%error, attempt = %key, "cancel could not be passed on");
         }
     }
 
-    /// The log of an attempt.
-    pub async fn read_log(&self, key: AttemptKey, range: LogRange) -> Result<LogReader, ExecutorError> {
-        self.shared.executor.read_log(key, range).await
+    /// The log of an attempt of a job.
+    pub async fn read_log(&self, job: &StoredJob, attempt: u32, range: LogRange) -> Result<LogReader, ExecutorError> {
+        let key = AttemptKey { job_id: job.job.id.0, attempt };
+        let lane = self.lane(job.executor()).ok_or(ExecutorError::NoLog(key))?;
+        lane.executor.read_log(key, range).await
     }
 
     /// Removes the directories and logs of a job that has ended.
-    pub async fn remove(&self, id: JobId) -> Result<(), Error> {
-        self.shared.executor.remove(id.0).await.map_err(|error| {
+    pub async fn remove(&self, job: &StoredJob) -> Result<(), Error> {
+        let Some(lane) = self.lane(job.executor()) else { return Ok(()) };
+        let id = job.job.id;
+        lane.executor.remove(id.0).await.map_err(|error| {
             tracing::error!(%error, job = %id, "removing a job's files failed");
             Error::new(Code::Internal, "The job's files can't be removed; the server's log has the reason.")
         })
+    }
+
+    fn lane(&self, kind: ExecutorKind) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.kind == kind).map(|lane| &**lane)
+    }
+
+    /// Marks the jobs of executors that are not there any more.
+    async fn mark_orphans(&self) {
+        for kind in [ExecutorKind::Process, ExecutorKind::Docker, ExecutorKind::Kubernetes] {
+            if self.lane(kind).is_none()
+                && let Err(error) = adopt::mark_orphans(&*self.control, kind, self.clock.now()).await
+            {
+                tracing::error!(%error, executor = kind.name(), "marking jobs as UNKNOWN failed");
+            }
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! it is durable here.
 
 use super::active::Attempt;
-use super::{Shared, adopt};
+use super::adopt;
+use super::lane::Lane;
 use crate::executors::{AttemptKey, CANCELED_BEFORE_START, ExecutorError, Exit, Observed, State};
 use crate::store::{AttemptEnd, StoreError, Transition};
 use docket_contract::history::{Actor, Cause};
@@ -21,24 +22,24 @@ const GATHER: Duration = Duration::from_millis(2);
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Watches until `stop`.
-pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
+pub(super) async fn run(lane: Arc<Lane>, mut stop: signal::Receiver<bool>) {
     let mut silent_since: Option<Instant> = None;
     let mut adopted = false;
     while !*stop.borrow() {
         let step = async {
             if !adopted {
-                adopt::run_once(&shared, shared.clock.now()).await?;
+                adopt::run_once(&lane, lane.clock.now()).await?;
                 adopted = true;
                 silent_since = None;
             }
             tokio::select! {
-                events = shared.executor.events() => {
-                    record(&shared, &events?).await?;
-                    if shared.active.is_busy(shared.clock.now()) {
+                events = lane.executor.events() => {
+                    record(&lane, &events?).await?;
+                    if lane.active.is_busy(lane.clock.now()) {
                         tokio::time::sleep(GATHER).await;
                     }
                 }
-                () = shared.launch_again.notified() => adopted = false,
+                () = lane.launch_again.notified() => adopted = false,
             }
             Ok::<(), Failure>(())
         };
@@ -52,7 +53,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut stop: signal::Receiver<bool>) {
         let since = *silent_since.get_or_insert_with(Instant::now);
         if matches!(failure, Failure::Executor(_))
             && since.elapsed() >= UNREACHABLE_AFTER
-            && let Err(error) = adopt::mark_unknown(&shared, shared.clock.now()).await
+            && let Err(error) = adopt::mark_unknown(&lane, lane.clock.now()).await
         {
             tracing::error!(%error, "marking jobs as UNKNOWN failed");
         }
@@ -70,11 +71,11 @@ pub(super) enum Failure {
 }
 
 /// Records a batch of reports in one transaction, then lets the executor forget the ends.
-pub(super) async fn record(shared: &Shared, events: &[Observed]) -> Result<(), Failure> {
+pub(super) async fn record(lane: &Lane, events: &[Observed]) -> Result<(), Failure> {
     let mut transitions = Vec::with_capacity(events.len());
     let mut forget = Vec::new();
     for observed in events {
-        match shared.active.get(observed.key) {
+        match lane.active.get(observed.key) {
             Some(attempt) => match transition(observed, &attempt) {
                 Ok(Some(transition)) => transitions.push((observed, transition)),
                 Ok(None) => {}
@@ -85,22 +86,22 @@ pub(super) async fn record(shared: &Shared, events: &[Observed]) -> Result<(), F
             None => {}
         }
     }
-    let now = shared.clock.now();
+    let now = lane.clock.now();
     let changes = transitions.iter().map(|(_, transition)| transition.clone()).collect();
-    let made = shared.control.transition(changes).await?;
+    let made = lane.control.transition(changes).await?;
     for ((observed, transition), job) in transitions.iter().zip(made) {
         match job {
             Some(job) if job.job.status.is_terminal() => {
-                shared.active.remove(observed.key, now);
+                lane.active.remove(observed.key, now);
                 forget.push(observed.key);
             }
-            Some(job) => shared.active.moved(&job),
+            Some(job) => lane.active.moved(&job),
             None => tracing::error!(attempt = %observed.key, from = ?transition.from, "a transition found another job"),
         }
     }
     if !forget.is_empty() {
-        shared.freed.notify_one();
-        shared.executor.forget(&forget).await?;
+        lane.freed.notify_one();
+        lane.executor.forget(&forget).await?;
     }
     Ok(())
 }

@@ -239,7 +239,7 @@ pub(super) async fn delete(service: &Service, caller: &Caller, id: JobId) -> Res
         let storage = StorageKey { organization: stored.organization.clone(), storage_id };
         service.results.delete_set(&SetKey { storage, job: id }).await?;
     }
-    service.engine.remove(id).await?;
+    service.engine.remove(&stored).await?;
     match service.control.delete_job(&scope(caller), id).await? {
         Changed::Done(job) => Ok(view(*job, caller)),
         Changed::NotFound => Err(Error::not_found()),

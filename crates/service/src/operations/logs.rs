@@ -1,7 +1,7 @@
 //! Reading a job's log.
 
 use super::Service;
-use crate::executors::{AttemptKey, ExecutorError, LogRange, LogReader};
+use crate::executors::{ExecutorError, LogRange, LogReader};
 use crate::handler::Encoded;
 use bytes::Bytes;
 use docket_contract::operations::ReadJobLogInput;
@@ -16,12 +16,11 @@ pub(super) async fn read(service: &Service, caller: &Caller, input: ReadJobLogIn
     if attempt > present {
         return Err(Error::not_found());
     }
-    let key = AttemptKey { job_id: input.job_id.0, attempt: u32::try_from(attempt).unwrap_or_default() };
     let range = match input.tail {
         Some(lines) => LogRange::Tail { lines: u64::try_from(lines).unwrap_or_default() },
         None => LogRange::Whole,
     };
-    match service.engine.read_log(key, range).await {
+    match service.engine.read_log(&stored, u32::try_from(attempt).unwrap_or_default(), range).await {
         Ok(reader) => Ok(Encoded { stream: text(reader).boxed(), length: None }),
         // Not started yet, or it never wrote a byte.
         Err(ExecutorError::NoLog(_)) => Ok(Encoded { stream: stream::empty().boxed(), length: Some(0) }),

@@ -1,5 +1,6 @@
 //! What the operations do: one function an operation, and nothing else decides.
 
+mod executors;
 mod gates;
 mod history;
 mod jobs;
@@ -38,12 +39,15 @@ pub struct Service {
     pub secrets: Arc<Secrets>,
     /// Which images may be started.
     pub images: AllowedImages,
+    /// What runs the jobs.
+    pub executors: Executors,
     /// Makes the ids of jobs.
     pub ids: JobIds,
     /// Keep a job's results from being written while it is deleted.
     pub gates: Gates,
 }
 
+pub use executors::Executors;
 pub use gates::Gates;
 pub(crate) use jobs::cancel_message;
 pub use start::{AllowedImages, JobIds};

@@ -53,6 +53,8 @@ pub(super) async fn start(service: &Service, call: Call, mut spec: JobSpec) -> R
     if !unsupported.is_empty() {
         return Err(not_supported(&unsupported));
     }
+    let executor = service.executors.choose(spec.executor)?;
+    spec.executor = Some(executor);
     if !service.images.allow(&spec.docker_image_url) {
         let detail = "dockerImageUrl is not among the images that this server's configuration allows";
         return Err(Error::field("/dockerImageUrl", "not_allowed", detail));
@@ -79,7 +81,7 @@ pub(super) async fn start(service: &Service, call: Call, mut spec: JobSpec) -> R
         created_at: now,
     };
     let stored = service.control.insert_job(job).await?;
-    service.engine.wake();
+    service.engine.wake(executor);
     let mut job = view(stored, caller);
     if job.status == status && job.attempt == 0 {
         job.status = Status::Persisted;

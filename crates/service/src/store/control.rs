@@ -3,7 +3,7 @@
 use super::StoreError;
 use async_trait::async_trait;
 use docket_contract::history::{Actor, Cause, JobEvent, Usage};
-use docket_contract::job::{JobSpec, NameValue};
+use docket_contract::job::{ExecutorKind, JobSpec, NameValue};
 use docket_contract::{Job, JobId, Role, Status, Timestamp};
 use tokio::sync::watch;
 
@@ -79,6 +79,13 @@ pub struct StoredJob {
     pub claimed: bool,
     /// Someone asked for its end.
     pub cancel: Option<CancelRequest>,
+}
+
+impl StoredJob {
+    /// What runs it.
+    pub fn executor(&self) -> ExecutorKind {
+        self.job.spec.executor.unwrap_or_default()
+    }
 }
 
 /// Someone asked for a job's end.
@@ -337,12 +344,17 @@ pub trait ControlStore: Send + Sync + 'static {
     /// the job as it is now where the transition was made.
     async fn transition(&self, transitions: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError>;
 
-    /// Hands PERSISTED jobs to the queue (SCHEDULED), then claims up to `free` queued ones, by priority, then age: each
-    /// gets the next attempt and is marked as claimed. The claim is durable before any launch.
-    async fn claim_due(&self, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError>;
+    /// Hands PERSISTED jobs to the queue (SCHEDULED), then claims up to `free` queued ones of an executor, by priority,
+    /// then age: each gets the next attempt and is marked as claimed. The claim is durable before any launch.
+    async fn claim_due(
+        &self,
+        executor: ExecutorKind,
+        now: Timestamp,
+        free: usize,
+    ) -> Result<Vec<StoredJob>, StoreError>;
 
-    /// All claimed jobs that have not ended: what a starting server must find again.
-    async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError>;
+    /// All claimed jobs of an executor that have not ended: what a starting server must find again.
+    async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError>;
 
     /// A page of the events of a job behind the event `after` (0 for the first page); none if there is no such job in the
     /// scope. A transition's event is stored with the transition, an inserted job's with the job when it is not

@@ -9,7 +9,7 @@ use crate::store::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use docket_contract::caller::{Call, OwnJob};
-use docket_contract::job::JobSpec;
+use docket_contract::job::{ExecutorKind, JobSpec};
 use docket_contract::operations::*;
 use docket_contract::{Caller, Code, Error, Job, JobId, Role, Timestamp};
 use futures_util::StreamExt;
@@ -233,7 +233,7 @@ impl ControlStore for FakeControl {
     async fn transition(&self, _: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError> {
         unknown()
     }
-    async fn claim_due(&self, _: Timestamp, _: usize) -> Result<Vec<StoredJob>, StoreError> {
+    async fn claim_due(&self, _: ExecutorKind, _: Timestamp, _: usize) -> Result<Vec<StoredJob>, StoreError> {
         unknown()
     }
     async fn job_events(&self, _: &Scope, _: JobId, _: u64, _: usize) -> Result<Option<EventPage>, StoreError> {
@@ -245,7 +245,7 @@ impl ControlStore for FakeControl {
     fn newest_event(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }
-    async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
+    async fn claimed_jobs(&self, _: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
         unknown()
     }
     async fn delete_job(&self, _: &Scope, _: JobId) -> Result<Changed, StoreError> {

@@ -4,6 +4,7 @@ use super::{Fixture, at, go, new_job, of, transition};
 use crate::store::{AttemptEnd, ControlStore, NewJob, Scope, StoredJob};
 use docket_contract::Status;
 use docket_contract::history::{Actor, Cause, JobEvent, Usage};
+use docket_contract::job::ExecutorKind;
 use std::sync::Arc;
 
 async fn events(store: &Arc<dyn ControlStore>, job: &StoredJob) -> Vec<JobEvent> {
@@ -15,7 +16,7 @@ async fn events(store: &Arc<dyn ControlStore>, job: &StoredJob) -> Vec<JobEvent>
 pub async fn every_transition_leaves_an_event(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let queued = store.insert_job(NewJob { status: Status::Scheduled, ..new_job("a") }).await.unwrap();
-    let claimed = store.claim_due(at(1), 1).await.unwrap().remove(0);
+    let claimed = store.claim_due(ExecutorKind::Process, at(1), 1).await.unwrap().remove(0);
     let mut start = transition(&claimed, Status::Running, at(2));
     (start.cause, start.actor) = (Cause::Started, Actor::EXECUTOR);
     let running = store.transition(vec![start.clone()]).await.unwrap().remove(0).expect("it stands so");

@@ -3,6 +3,7 @@
 use super::{Fixture, at, ended, go, new_id, new_job, of};
 use crate::store::{CancelRequest, Changed, JobChange, Scope, StoreError, StoredJob};
 use docket_contract::Status;
+use docket_contract::job::ExecutorKind;
 use docket_contract::job::{JobSpec, NameValue};
 
 fn full_spec() -> JobSpec {
@@ -46,7 +47,7 @@ pub async fn inserting_again_changes_nothing(fixture: &dyn Fixture) {
     again.spec.name = Some("another".to_owned());
     again.spec.tags = vec!["t".to_owned()];
     let job = store.insert_job(first).await.unwrap();
-    let running = store.claim_due(at(1), 1).await.unwrap().remove(0);
+    let running = store.claim_due(ExecutorKind::Process, at(1), 1).await.unwrap().remove(0);
     assert_eq!(running.job.id, job.job.id);
     assert_eq!(store.insert_job(again).await.unwrap(), running);
     let query = super::model::query(of("a"));
@@ -92,7 +93,7 @@ pub async fn changes_set_what_they_name(fixture: &dyn Fixture) {
 pub async fn changes_have_conditions(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let job = store.insert_job(new_job("a")).await.unwrap();
-    let claimed = store.claim_due(at(1), 1).await.unwrap().remove(0);
+    let claimed = store.claim_due(ExecutorKind::Process, at(1), 1).await.unwrap().remove(0);
     let report = |attempt| JobChange { progress: Some(1), only_attempt: Some(attempt), ..JobChange::default() };
     let outdated = store.change_job(&of("a"), job.job.id, report(2), at(2)).await.unwrap();
     assert_eq!(outdated, Changed::Refused(Box::new(claimed.clone())));
@@ -118,7 +119,7 @@ pub async fn a_cancel_request_is_only_noted(fixture: &dyn Fixture) {
     let noted = done(store.change_job(&of("a"), job.job.id, change, at(1)).await.unwrap());
     assert_eq!((noted.job.status, &noted.cancel), (Status::Persisted, &Some(first)));
     // It can still be claimed: who claims it sees the request.
-    let claimed = store.claim_due(at(2), 1).await.unwrap().remove(0);
+    let claimed = store.claim_due(ExecutorKind::Process, at(2), 1).await.unwrap().remove(0);
     assert_eq!((claimed.claimed, &claimed.cancel), (true, &noted.cancel));
     let (second, change) = request(None, 5);
     let noted = done(store.change_job(&of("a"), job.job.id, change, at(3)).await.unwrap());
@@ -198,7 +199,7 @@ pub async fn reopening_keeps_everything(fixture: &dyn Fixture) {
     new.spec = full_spec();
     let id = new.id;
     store.insert_job(new).await.unwrap();
-    let claimed = store.claim_due(at(1), 1).await.unwrap().remove(0);
+    let claimed = store.claim_due(ExecutorKind::Process, at(1), 1).await.unwrap().remove(0);
     let job = go(&*store, &claimed, Status::Running, at(2)).await;
     store.note_storage(id, "s").await.unwrap();
     store.close().await;
@@ -206,9 +207,9 @@ pub async fn reopening_keeps_everything(fixture: &dyn Fixture) {
 
     let store = fixture.open().await;
     assert_eq!(store.read_job(&of("a"), id).await.unwrap(), Some(job.clone()));
-    assert_eq!(store.claimed_jobs().await.unwrap(), std::slice::from_ref(&job));
+    assert_eq!(store.claimed_jobs(ExecutorKind::Process).await.unwrap(), std::slice::from_ref(&job));
     assert_eq!(store.noted_storages(id).await.unwrap(), ["s"]);
-    assert_eq!(store.claim_due(at(3), 10).await.unwrap(), []);
+    assert_eq!(store.claim_due(ExecutorKind::Process, at(3), 10).await.unwrap(), []);
     let mut query = super::model::query(of("a"));
     query.tags = vec!["u".to_owned()];
     query.statuses = vec![Status::Running];

@@ -3,6 +3,7 @@
 use super::model::{matches, query};
 use super::{Fixture, at, ended, go, new_job, of, transition};
 use crate::store::{Changed, ControlStore, JobChange, JobQuery, NewJob, Scope, StoredJob};
+use docket_contract::job::ExecutorKind;
 use docket_contract::{JobId, Status};
 use std::collections::HashMap;
 
@@ -37,7 +38,7 @@ async fn fill(store: &dyn ControlStore, random: &mut fastrand::Rng) -> Vec<Store
             jobs.insert(job.job.id, job);
         }
         // A claim queues jobs that it does not answer.
-        let claimed = store.claim_due(at(1), random.usize(0..40)).await.unwrap();
+        let claimed = store.claim_due(ExecutorKind::Process, at(1), random.usize(0..40)).await.unwrap();
         for job in jobs.values_mut().filter(|job| job.job.status == Status::Persisted) {
             (job.job.status, job.job.modified_at) = (Status::Scheduled, at(1));
         }
@@ -205,7 +206,7 @@ pub async fn types_are_those_of_the_scope(fixture: &dyn Fixture) {
     assert_eq!(store.job_types(&of("a")).await.unwrap(), ["A_JOB", "Z_JOB"]);
     assert_eq!(store.job_types(&of("c")).await.unwrap(), Vec::<String>::new());
     assert_eq!(store.job_types(&Scope::Everything).await.unwrap(), ["A_JOB", "B_JOB", "Z_JOB"]);
-    let job = store.claim_due(at(1), 1).await.unwrap().remove(0);
+    let job = store.claim_due(ExecutorKind::Process, at(1), 1).await.unwrap().remove(0);
     let job = go(&*store, &job, Status::Canceled, at(2)).await;
     store.delete_job(&of("a"), job.job.id).await.unwrap();
     assert_eq!(store.job_types(&of("a")).await.unwrap(), ["A_JOB"]);

@@ -36,7 +36,7 @@ macro_rules! control_suite {
             transitions: a_life_in_full, a_transition_needs_all_it_expects, one_of_racing_transitions_wins,
                 transitions_of_one_call_answer_in_order, an_unseen_start_is_told_by_the_end,
                 holding_a_job_back_releases_its_claim, claims_go_by_priority_then_age, no_room_still_queues,
-                claims_never_hand_a_job_out_twice, a_clock_that_goes_back_changes_no_order;
+                claims_never_hand_a_job_out_twice, each_executor_has_a_queue_of_its_own, a_clock_that_goes_back_changes_no_order;
             events: every_transition_leaves_an_event, events_are_paged_and_scoped_and_go_with_the_job;
             lists: every_filter_alone_and_in_pairs, positions_survive_deletion, types_are_those_of_the_scope;
             requests: a_first_request_proceeds_and_is_answered_again, another_run_goes_on_with_the_same_job,

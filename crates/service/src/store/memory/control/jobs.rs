@@ -5,7 +5,7 @@ use crate::store::{
     Changed, EventPage, JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredJob, Transition,
 };
 use docket_contract::history::{Actor, Cause, JobEvent};
-use docket_contract::job::DEFAULT_PRIORITY;
+use docket_contract::job::{DEFAULT_PRIORITY, ExecutorKind};
 use docket_contract::{Job, JobId, Status, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -148,7 +148,7 @@ impl Jobs {
     }
 
     /// Hands PERSISTED jobs to the queue and claims up to `free` queued ones.
-    pub(super) fn claim_due(&mut self, now: Timestamp, free: usize) -> Vec<StoredJob> {
+    pub(super) fn claim_due(&mut self, executor: ExecutorKind, now: Timestamp, free: usize) -> Vec<StoredJob> {
         let mut ready = Vec::new();
         for (place, row) in &mut self.rows {
             let StoredJob { organization, job, claimed, .. } = &mut row.stored;
@@ -158,7 +158,7 @@ impl Jobs {
                 let event = event(job, Status::Persisted, now, Cause::Queued, Actor::SERVER);
                 self.events.add(organization, event);
             }
-            if job.status == Status::Scheduled && !*claimed {
+            if job.status == Status::Scheduled && !*claimed && job.spec.executor.unwrap_or_default() == executor {
                 ready.push((Reverse(job.spec.priority.unwrap_or(DEFAULT_PRIORITY)), *place));
             }
         }
@@ -175,9 +175,10 @@ impl Jobs {
         ready.into_iter().take(free).filter_map(claim).collect()
     }
 
-    /// All claimed jobs.
-    pub(super) fn claimed(&self) -> Vec<StoredJob> {
-        self.rows.values().map(|row| &row.stored).filter(|stored| stored.claimed).cloned().collect()
+    /// All claimed jobs of an executor.
+    pub(super) fn claimed(&self, executor: ExecutorKind) -> Vec<StoredJob> {
+        let jobs = self.rows.values().map(|row| &row.stored);
+        jobs.filter(|stored| stored.claimed && stored.executor() == executor).cloned().collect()
     }
 
     /// A page of the events of a job.

@@ -11,6 +11,7 @@ use crate::store::{
     StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
 };
 use async_trait::async_trait;
+use docket_contract::job::ExecutorKind;
 use docket_contract::{JobId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,12 +79,17 @@ impl ControlStore for MemoryControl {
         self.with(|kept| transitions.into_iter().map(|transition| kept.jobs.transition(transition)).collect())
     }
 
-    async fn claim_due(&self, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError> {
-        self.with(|kept| kept.jobs.claim_due(now, free))
+    async fn claim_due(
+        &self,
+        executor: ExecutorKind,
+        now: Timestamp,
+        free: usize,
+    ) -> Result<Vec<StoredJob>, StoreError> {
+        self.with(|kept| kept.jobs.claim_due(executor, now, free))
     }
 
-    async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
-        self.with(|kept| kept.jobs.claimed())
+    async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
+        self.with(|kept| kept.jobs.claimed(executor))
     }
 
     async fn job_events(

@@ -11,8 +11,8 @@ use docket_contract::{JobId, Status, Timestamp};
 use rusqlite::{Connection, params};
 
 const INSERT: &str = "
-    INSERT INTO job (id, organization, user, type, storage, status, priority, created_at, modified_at, tagged)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)
+    INSERT INTO job (id, organization, user, type, storage, status, priority, created_at, modified_at, tagged, executor)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)
     ON CONFLICT (id) DO NOTHING";
 const INSERT_BODY: &str = "
     INSERT INTO job_body (seq, spec)
@@ -91,6 +91,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option
         new.spec.priority.unwrap_or(DEFAULT_PRIORITY),
         new.created_at.as_millis(),
         !new.spec.tags.is_empty(),
+        new.spec.executor.unwrap_or_default().number(),
     ])?;
     if inserted == 0 {
         let scope = Scope::Organization(new.organization.clone());

@@ -29,6 +29,7 @@ use crate::store::{
     StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
 };
 use async_trait::async_trait;
+use docket_contract::job::ExecutorKind;
 use docket_contract::{JobId, Timestamp};
 use std::path::Path;
 use tokio::sync::watch;
@@ -95,12 +96,17 @@ impl ControlStore for SqliteControl {
         self.writer.write((), move |tx, ()| transitions::make(tx, &transitions)).await
     }
 
-    async fn claim_due(&self, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError> {
-        self.writer.write((), move |tx, ()| transitions::claim_due(tx, now, free)).await
+    async fn claim_due(
+        &self,
+        executor: ExecutorKind,
+        now: Timestamp,
+        free: usize,
+    ) -> Result<Vec<StoredJob>, StoreError> {
+        self.writer.write((), move |tx, ()| transitions::claim_due(tx, executor, now, free)).await
     }
 
-    async fn claimed_jobs(&self) -> Result<Vec<StoredJob>, StoreError> {
-        self.readers.read(transitions::claimed).await
+    async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
+        self.readers.read(move |connection| transitions::claimed(connection, executor)).await
     }
 
     async fn job_events(

@@ -6,6 +6,7 @@ use super::rows::{self, stored};
 use super::writer::Tx;
 use crate::store::{AttemptEnd, StoreError, StoredJob, Transition};
 use docket_contract::history::{Actor, Cause};
+use docket_contract::job::ExecutorKind;
 use docket_contract::{Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -42,16 +43,16 @@ const MOVE_TAGS: &str = "
 const READY: &str = "
     SELECT seq
     FROM job INDEXED BY job_ready
-    WHERE status = 3 AND claimed = 0
+    WHERE status = 3 AND claimed = 0 AND executor = ?1
     ORDER BY priority DESC, seq
-    LIMIT ?1";
+    LIMIT ?2";
 /// By the primary key. What belongs to the attempt before begins anew.
 const CLAIM: &str = "
     UPDATE job
     SET claimed = 1, attempt = attempt + 1, modified_at = ?2, started_at = NULL, exit_code = NULL, progress = 0
     WHERE seq = ?1";
 /// By `job_claimed`.
-const CLAIMED: &str = stored!("WHERE j.claimed = 1 ORDER BY j.seq");
+const CLAIMED: &str = stored!("WHERE j.claimed = 1 AND j.executor = ?1 ORDER BY j.seq");
 
 /// Jobs that one call hands from PERSISTED to the queue.
 const QUEUE_STEP: i64 = 1000;
@@ -99,7 +100,12 @@ fn make_one(tx: &mut Tx<'_>, transition: &Transition) -> Result<Option<StoredJob
 }
 
 /// Hands PERSISTED jobs to the queue, a step at a time, and claims up to `free` queued ones.
-pub(super) fn claim_due(tx: &mut Tx<'_>, now: Timestamp, free: usize) -> Result<Vec<StoredJob>, StoreError> {
+pub(super) fn claim_due(
+    tx: &mut Tx<'_>,
+    executor: ExecutorKind,
+    now: Timestamp,
+    free: usize,
+) -> Result<Vec<StoredJob>, StoreError> {
     let mut queue = tx.connection.prepare_cached(QUEUE)?;
     for row in queue.query_map(params![now.as_millis(), QUEUE_STEP], moved)? {
         let moved = row?;
@@ -112,7 +118,7 @@ pub(super) fn claim_due(tx: &mut Tx<'_>, now: Timestamp, free: usize) -> Result<
     }
     let mut ready = tx.connection.prepare_cached(READY)?;
     let limit = i64::try_from(free).unwrap_or(i64::MAX);
-    let due = ready.query_map(params![limit], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    let due = ready.query_map(params![executor.number(), limit], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
     let claim = |seq: i64| {
         tx.connection.prepare_cached(CLAIM)?.execute(params![seq, now.as_millis()])?;
         rows::read(tx.connection, seq)
@@ -120,10 +126,10 @@ pub(super) fn claim_due(tx: &mut Tx<'_>, now: Timestamp, free: usize) -> Result<
     due.into_iter().map(claim).collect()
 }
 
-/// All claimed jobs. A job that has ended is not claimed any more.
-pub(super) fn claimed(connection: &Connection) -> Result<Vec<StoredJob>, StoreError> {
+/// All claimed jobs of an executor. A job that has ended is not claimed any more.
+pub(super) fn claimed(connection: &Connection, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
     let mut statement = connection.prepare_cached(CLAIMED)?;
-    let jobs = statement.query_map([], rows::job)?;
+    let jobs = statement.query_map(params![executor.number()], rows::job)?;
     Ok(jobs.collect::<Result<_, _>>()?)
 }
 

@@ -5,6 +5,7 @@ use super::super::{connection, jobs};
 use super::{File, SqliteControl};
 use crate::store::conformance::control::{at, new_job, of};
 use crate::store::{ControlStore, StoreError};
+use docket_contract::job::ExecutorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -118,7 +119,7 @@ async fn a_full_queue_is_overload() {
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..QUEUE + 10 {
         let store = Arc::clone(&store);
-        waiting.spawn(async move { store.claim_due(at(0), 0).await });
+        waiting.spawn(async move { store.claim_due(ExecutorKind::Process, at(0), 0).await });
     }
     // Those beyond the bound give up; the others wait.
     for _ in 0..10 {

@@ -3,6 +3,7 @@
 use super::{File, SqliteControl};
 use crate::store::conformance::control::{at, go, new_job, of};
 use crate::store::{Changed, ControlStore, Scope};
+use docket_contract::job::ExecutorKind;
 use docket_contract::{JobId, Status};
 use rusqlite::Connection;
 use std::collections::HashMap;
@@ -50,7 +51,7 @@ async fn victim() {
                 job.spec.tags = vec![format!("tag{}", round % 5)];
                 let id = store.insert_job(job).await.unwrap().job.id;
                 report(id, rank(Status::Persisted));
-                for job in store.claim_due(at(1), 2).await.unwrap() {
+                for job in store.claim_due(ExecutorKind::Process, at(1), 2).await.unwrap() {
                     report(job.job.id, rank(job.job.status));
                     let job = go(&*store, &job, Status::Running, at(2)).await;
                     report(job.job.id, rank(job.job.status));

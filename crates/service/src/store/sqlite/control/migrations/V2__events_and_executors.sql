@@ -19,3 +19,9 @@ CREATE TABLE event (
 ) STRICT;
 
 CREATE INDEX event_by_job ON event (seq);
+
+-- What runs a job: ExecutorKind::number. Each executor has a queue of its own.
+ALTER TABLE job ADD COLUMN executor INTEGER NOT NULL DEFAULT 0;
+
+DROP INDEX job_ready;
+CREATE INDEX job_ready ON job (executor, priority DESC) WHERE status = 3 AND claimed = 0;
