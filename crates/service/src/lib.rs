@@ -6,6 +6,7 @@ pub mod clock;
 pub mod engine;
 pub mod executors;
 pub mod faces;
+mod failpoint;
 pub mod handler;
 pub mod mock;
 pub mod operations;

@@ -9,6 +9,7 @@ mod delete_job_results;
 mod docs;
 mod errors;
 mod insert_job_results;
+mod kill_points;
 mod list_job_run_results;
 mod list_job_types;
 mod list_jobs;

@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -91,7 +91,8 @@ impl Server {
         let data = tempfile::tempdir().expect("a directory");
         let mut program = Command::new(BINARY);
         program.args(["mock", "--listen", "127.0.0.1:0", "--log", "warn"]).args(flags);
-        let (child, url) = listening(program, &data.path().join("port")).await;
+        let started = listening(program, &data.path().join("port")).await;
+        let (child, url) = started.unwrap_or_else(|status| panic!("the server ended with {status}"));
         Self { data, flags: Vec::new(), child, url, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
@@ -125,6 +126,40 @@ impl Server {
     /// Starts it again on the same data, on another port.
     pub async fn restart(&mut self) {
         (self.child, self.url) = spawn(self.data.path(), &self.flags).await;
+    }
+
+    /// Starts it again so that it kills itself at this point (`point:n`, see `failpoint.rs`); false if it has done so
+    /// before it listened.
+    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
+    pub async fn restart_to_die_at(&mut self, point: &str) -> bool {
+        let mut program = serve(self.data.path(), &self.flags);
+        program.env("DOCKET_KILL_AT", point);
+        match listening(program, &self.data.path().join("port")).await {
+            Ok((child, url)) => {
+                (self.child, self.url) = (child, url);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Whether the server has ended.
+    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
+    }
+
+    /// Sends a JSON body; nothing if the server is gone before it has answered.
+    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
+    pub async fn try_post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Option<Value> {
+        let mut request = Request::post(format!("{}{path}", self.url)).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(body.to_string()))).expect("a request");
+        let answer = tokio::time::timeout(PATIENCE, self.client.request(request)).await.expect("in time").ok()?;
+        let body = answer.into_body().collect().await.ok()?.to_bytes();
+        Some(serde_json::from_slice(&body).expect("JSON"))
     }
 
     pub async fn get(&self, path: &str) -> Response {
@@ -217,24 +252,29 @@ impl Drop for Server {
     }
 }
 
-async fn spawn(data: &Path, flags: &[String]) -> (Child, String) {
+fn serve(data: &Path, flags: &[String]) -> Command {
     let mut program = Command::new(BINARY);
     program.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data).args(flags);
-    listening(program, &data.join("port")).await
+    program
 }
 
-/// Starts a server and waits until it listens.
-async fn listening(mut program: Command, port_file: &Path) -> (Child, String) {
+async fn spawn(data: &Path, flags: &[String]) -> (Child, String) {
+    let started = listening(serve(data, flags), &data.join("port")).await;
+    started.unwrap_or_else(|status| panic!("the server ended with {status}"))
+}
+
+/// Starts a server and waits until it listens, or ends.
+async fn listening(mut program: Command, port_file: &Path) -> Result<(Child, String), ExitStatus> {
     let _ = std::fs::remove_file(port_file);
     program.arg("--port-file").arg(port_file).env_remove("DOCKET_CONFIG").stdin(Stdio::null());
     let mut child = program.spawn().expect("the program");
     let begin = Instant::now();
     loop {
         if let Ok(port) = std::fs::read_to_string(port_file) {
-            return (child, format!("http://127.0.0.1:{}", port.trim()));
+            return Ok((child, format!("http://127.0.0.1:{}", port.trim())));
         }
         if let Some(status) = child.try_wait().expect("a child") {
-            panic!("the server ended with {status}");
+            return Err(status);
         }
         assert!(begin.elapsed() < PATIENCE, "the server does not listen");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -6,6 +6,7 @@ use super::launch::launch;
 use super::watch::record;
 use super::{grace, key};
 use crate::executors::{ExecutorError, Observed, State};
+use crate::failpoint;
 use crate::store::{StoreError, StoredJob};
 use docket_contract::Timestamp;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub(super) async fn run_once(lane: &Lane, now: Timestamp) -> Result<usize, Store
         lane.active.add(job);
     }
     drop(claiming);
+    if !claimed.is_empty() {
+        failpoint::pass("claimed");
+    }
     hand_over(lane, &claimed).await;
     Ok(claimed.len())
 }
@@ -68,6 +72,7 @@ pub(super) async fn hand_over(lane: &Lane, claimed: &[StoredJob]) {
     let launches = claimed.iter().map(|job| launch(job, &lane.launch, &lane.secrets)).collect();
     match lane.executor.launch(launches).await {
         Ok(()) => {
+            failpoint::pass("launched");
             // Canceled between claim and launch: the executor had not heard of the attempt then.
             for job in claimed {
                 if let Some(request) = lane.active.get(key(job)).and_then(|attempt| attempt.cancel)

@@ -5,6 +5,7 @@ use super::active::Attempt;
 use super::adopt;
 use super::lane::Lane;
 use crate::executors::{AttemptKey, CANCELED_BEFORE_START, ExecutorError, Exit, Observed, State};
+use crate::failpoint;
 use crate::store::{AttemptEnd, StoreError, Transition};
 use docket_contract::history::{Actor, Cause};
 use docket_contract::state::{Event, IllegalTransition};
@@ -72,6 +73,7 @@ pub(super) enum Failure {
 
 /// Records a batch of reports in one transaction, then lets the executor forget the ends.
 pub(super) async fn record(lane: &Lane, events: &[Observed]) -> Result<(), Failure> {
+    failpoint::pass("observed");
     let mut transitions = Vec::with_capacity(events.len());
     let mut forget = Vec::new();
     for observed in events {
@@ -99,9 +101,11 @@ pub(super) async fn record(lane: &Lane, events: &[Observed]) -> Result<(), Failu
             None => tracing::error!(attempt = %observed.key, from = ?transition.from, "a transition found another job"),
         }
     }
+    failpoint::pass("recorded");
     if !forget.is_empty() {
         lane.freed.notify_one();
         lane.executor.forget(&forget).await?;
+        failpoint::pass("forgotten");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Start Job: checks what the contract can't know, and stores the job.
 
 use super::{Service, view};
+use crate::failpoint;
 use crate::store::NewJob;
 use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
@@ -81,6 +82,7 @@ pub(super) async fn start(service: &Service, call: Call, mut spec: JobSpec) -> R
         created_at: now,
     };
     let stored = service.control.insert_job(job).await?;
+    failpoint::pass("inserted");
     service.engine.wake(executor);
     let mut job = view(stored, caller);
     if job.status == status && job.attempt == 0 {
