@@ -2,6 +2,7 @@
 //! what is observed. Refuses any decision about jobs: which one runs, what an exit means and when to try again belong
 //! to the engine.
 
+pub mod files;
 pub mod log;
 pub mod process;
 pub mod scripted;

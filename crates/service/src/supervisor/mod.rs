@@ -12,7 +12,6 @@
 //! supervisor the rest, and those attempts are reported as lost.
 
 mod journal;
-mod logfile;
 mod poller;
 mod recovery;
 mod runs;

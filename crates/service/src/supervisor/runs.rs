@@ -9,10 +9,10 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, waitid, waitpid};
 
 use super::journal::Birth;
-use super::logfile::LogWriter;
 use super::poller::Poller;
 use super::tree::{self, Leftover, Root, TICK_MS};
 use super::wall_ms;
+use crate::executors::files::LogWriter;
 use crate::executors::{AttemptKey, Exit, State, Usage};
 
 /// Bytes of output read of one attempt before others have their turn.

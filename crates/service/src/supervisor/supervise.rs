@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit};
 
 use super::journal::{Journal, Record};
-use super::logfile::LogWriter;
 use super::poller::{Poller, Ready};
 use super::recovery;
 use super::runs::Runs;
@@ -17,7 +16,7 @@ use super::spawner::{Outcome, SpawnError, Spawner};
 use super::table::Table;
 use super::wire::{FIRST_TOKEN, Heard, Wire};
 use super::{Doing, Settings, SupervisorError, wall_ms};
-use crate::executors::process::layout::LogFiles;
+use crate::executors::files::{LogFiles, LogWriter};
 use crate::executors::process::protocol::{Failure, OBSERVED_PER_FRAME, Reply, Request};
 use crate::executors::{AttemptKey, CANCELED_BEFORE_START, Launch, State};
 

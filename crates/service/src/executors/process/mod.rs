@@ -5,9 +5,7 @@
 mod client;
 mod connection;
 pub mod layout;
-mod log;
 pub mod protocol;
-mod remove;
 mod start;
 
 use std::fs;
@@ -18,9 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{AttemptKey, Executor, ExecutorError, Launch, LogRange, LogReader, Observed};
+use super::{AttemptKey, Executor, ExecutorError, Launch, LogRange, LogReader, Observed, files};
 use client::Client;
-use layout::LogFiles;
 
 /// What the process executor needs to know.
 #[derive(Clone, Debug)]
@@ -87,11 +84,11 @@ impl Executor for ProcessExecutor {
     }
 
     async fn read_log(&self, key: AttemptKey, range: LogRange) -> Result<LogReader, ExecutorError> {
-        let files = LogFiles::of(&self.data, key);
+        let files = files::LogFiles::of(&self.data, key);
         let work = self.work_directory(key);
         let open = move || {
             fs::metadata(work)?;
-            log::Parts::open(&files, range)
+            files::Parts::open(&files, range)
         };
         match blocking(open).await {
             Ok(parts) => Ok(LogReader::new(parts)),
@@ -101,8 +98,8 @@ impl Executor for ProcessExecutor {
     }
 
     async fn remove(&self, job_id: Uuid) -> Result<(), ExecutorError> {
-        let directory = layout::job_directory(&self.data, job_id);
-        blocking(move || remove::remove_tree(&directory))
+        let directory = files::job_directory(&self.data, job_id);
+        blocking(move || files::remove_tree(&directory))
             .await
             .map_err(|e| ExecutorError::Io(format!("removing the directory of job {job_id}: {e}")))
     }

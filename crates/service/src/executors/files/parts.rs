@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::layout::LogFiles;
+use super::LogFiles;
 use crate::executors::log::{CHUNK_BYTES, LogRange, LogSource, TailStart};
 
 /// How often to look again when a part was rotated away between listing and opening.

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::executors::process::layout::LogFiles;
+use super::LogFiles;
 
 /// Parts that share the second half of the limit.
 const PARTS: u64 = 4;
@@ -18,6 +18,7 @@ const LEAST_LIMIT: u64 = 1024;
 /// After a failed write, bytes are dropped for this long.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The log of an attempt, while it is written.
 pub struct LogWriter {
     files: LogFiles,
     head_limit: u64,
