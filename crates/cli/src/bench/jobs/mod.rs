@@ -1,5 +1,7 @@
 //! `docket bench jobs`: what the scenarios are, and in which order they share their data.
 
+mod docker;
+mod idle;
 mod list;
 mod run;
 mod start;
@@ -16,7 +18,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 5] = ["starts", "list", "latency", "run", "peer-xargs"];
+const SCENARIOS: [&str; 7] = ["starts", "list", "latency", "run", "peer-xargs", "docker", "idle"];
+/// Those that run only when they are asked for: they need more than a server.
+const ON_DEMAND: [&str; 3] = ["peer-xargs", "docker", "idle"];
 /// Those that need jobs to stay where they are.
 const AT_REST: [&str; 2] = ["starts", "list"];
 /// Those that need jobs to run.
@@ -37,6 +41,10 @@ const PROBE: Duration = Duration::from_secs(2);
 /// run: --runs jobs of `/bin/true`, from the first POST until List Jobs gives all of them as FINISHED.
 /// peer-xargs: `xargs -P2 -n1 /bin/true` over the same number, in the same run (with --peer-xargs, or by --only).
 ///
+/// docker: containers of --docker-image one at a time, in turns with `docker run` of the same (by --only; the server and the
+///   command `docker` use the same engine).
+/// idle: what a server without requests costs that holds --idle-ended and --idle-waiting jobs (by --only, with --pid).
+///
 /// With --ceiling: as many durable inserts of the same job, one a call, straight into the control plane's store by as
 /// many submitters as connections; and the same behind bare HTTP, without routing, callers or validation.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,7 +52,7 @@ const PROBE: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Only these scenarios, separated by commas: starts, list, latency, run, peer-xargs
+    /// Only these scenarios, separated by commas: starts, list, latency, run, peer-xargs, docker, idle
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<String>,
     /// Jobs of the scenario starts
@@ -71,6 +79,24 @@ pub struct Args {
     /// Also time `xargs -P2 -n1 /bin/true` over as many
     #[arg(long)]
     peer_xargs: bool,
+    /// The image of the scenario docker
+    #[arg(long, value_name = "IMAGE", default_value = "busybox")]
+    docker_image: String,
+    /// The command of its containers
+    #[arg(long, value_name = "PROGRAM", default_value = "true")]
+    docker_command: String,
+    /// Containers of the scenario docker
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    docker_jobs: u64,
+    /// Jobs that have ended when idle is measured; they are loaded through the API
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    idle_ended: u64,
+    /// Jobs that wait for their time meanwhile
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    idle_waiting: u64,
+    /// How long idle is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    idle_seconds: u64,
     /// Measure the ceilings of this machine in the same run
     #[arg(long)]
     ceiling: bool,
@@ -90,8 +116,8 @@ struct Run {
 /// Runs the chosen scenarios and prints the report.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let mut scenarios = chosen(&SCENARIOS, &args.only)?;
-    if args.only.is_empty() && !args.peer_xargs {
-        scenarios.retain(|name| *name != "peer-xargs");
+    if args.only.is_empty() {
+        scenarios.retain(|name| !ON_DEMAND.contains(name));
     }
     if args.peer_xargs && !scenarios.contains(&"peer-xargs") {
         scenarios.push("peer-xargs");
@@ -107,6 +133,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             "list" => run.list().await,
             "latency" => run.latency().await,
             "run" => run.run().await,
+            "docker" => run.docker().await,
+            "idle" => run.idle().await,
             _ => run.peer_xargs().await,
         };
         done.map_err(|failure| failure.context(scenario))?;
@@ -130,7 +158,7 @@ fn parameters(args: &Args) -> BTreeMap<&'static str, serde_json::Value> {
 impl Run {
     /// Removes the scenarios that this server's slots do not allow; an error when one of them was asked for by name.
     async fn leave_out(&mut self, scenarios: &mut Vec<&'static str>) -> Result<(), Failure> {
-        if scenarios.iter().all(|name| *name == "peer-xargs") {
+        if scenarios.iter().all(|name| !AT_REST.contains(name) && !RUNNING.contains(name)) {
             return Ok(());
         }
         let (wrong, why) = if self.runs_jobs().await? {

@@ -2,10 +2,11 @@
 
 use super::start::Starter;
 use super::{Run, start_request, true_job};
-use crate::bench::load::{self, Meter, Tally};
+use crate::bench::load::{self, Measured, Meter, Tally};
 use crate::failure::Failure;
 use crate::output;
 use docket_client::{Client, Request};
+use docket_contract::job::JobSpec;
 use docket_contract::operations::{JobInput, ListJobs, ListJobsFeature, ListJobsInput, ReadJob};
 use docket_contract::{Job, Status};
 use std::io::Write;
@@ -60,11 +61,25 @@ impl Run {
     pub(super) async fn latency(&mut self) -> Result<(), Failure> {
         self.warm_up_runs().await?;
         self.progress.begin("latency");
-        let request = start_request(&true_job(&format!("{}-latency", self.tag)))?;
+        let spec = true_job(&format!("{}-latency", self.tag));
+        let (measured, starts) = self.one_at_a_time(&spec, self.args.latency_jobs).await?;
+        let what = "One process job of /bin/true at a time on an idle server: from the POST until Read Job, asked without \
+                    a pause over the same connection, gives FINISHED. The polling takes a part of the CPU.";
+        let mut figure = measured.figure("latency", what, "jobs");
+        if let Some(start) = starts.latencies.distribution() {
+            figure = figure.with("p50MsOfTheStartAlone", start.p50).with("p99MsOfTheStartAlone", start.p99);
+        }
+        self.add("latency", figure);
+        Ok(())
+    }
+
+    /// Runs so many jobs one after the other; the times of the whole jobs, and those of their starts alone.
+    pub(super) async fn one_at_a_time(&self, spec: &JobSpec, count: u64) -> Result<(Measured, Tally), Failure> {
+        let request = start_request(spec)?;
         let mut connection = self.args.common.connection()?;
         let (mut tally, mut starts) = (Tally::default(), Tally::default());
         let meter = Meter::start(self.args.common.pid);
-        for _ in 0..self.args.latency_jobs {
+        for _ in 0..count {
             let started = Instant::now();
             let answer = load::timed(&mut connection, &request, false, &mut starts).await?;
             let job: Job = serde_json::from_slice(&answer.head)
@@ -87,15 +102,7 @@ impl Run {
             tally.latencies.add(started.elapsed());
             tally.items += 1;
         }
-        let measured = meter.stop(tally, 1);
-        let what = "One process job of /bin/true at a time on an idle server: from the POST until Read Job, asked without \
-                    a pause over the same connection, gives FINISHED. The polling takes a part of the CPU.";
-        let mut figure = measured.figure("latency", what, "jobs");
-        if let Some(start) = starts.latencies.distribution() {
-            figure = figure.with("p50MsOfTheStartAlone", start.p50).with("p99MsOfTheStartAlone", start.p99);
-        }
-        self.add("latency", figure);
-        Ok(())
+        Ok((meter.stop(tally, 1), starts))
     }
 
     pub(super) async fn peer_xargs(&mut self) -> Result<(), Failure> {
@@ -117,7 +124,7 @@ impl Run {
 
 fn ended(job: &Job) -> Failure {
     let message = job.status_message.as_deref().unwrap_or("without a message");
-    Failure::other(format!("a job of /bin/true is {} ({message})", job.status.name()))
+    Failure::other(format!("job {} is {} ({message})", job.id, job.status.name()))
 }
 
 /// Waits until so many jobs with a tag are FINISHED; any other end is an error.
