@@ -17,6 +17,7 @@ mod mock;
 mod read_job;
 mod read_job_history;
 mod read_job_log;
+mod read_job_report;
 mod read_job_statistics;
 mod restart;
 mod scenario;

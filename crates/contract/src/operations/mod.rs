@@ -240,6 +240,7 @@ table! {
     list_job_types: ListJobTypes,
     read_job_log: ReadJobLog,
     read_job_history: ReadJobHistory,
+    read_job_report: ReadJobReport,
     list_job_run_results: ListJobRunResults,
     insert_job_results: InsertJobResults,
     delete_job_results: DeleteJobResults,

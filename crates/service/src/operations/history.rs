@@ -26,7 +26,7 @@ pub(super) async fn read(service: &Service, caller: &Caller, input: ReadJobHisto
 }
 
 /// The event that every job begins with. It is told by the job itself, so it has no row.
-fn first(job: &Job) -> JobEvent {
+pub(super) fn first(job: &Job) -> JobEvent {
     JobEvent {
         id: "0".to_owned(),
         job_id: job.id,

@@ -247,7 +247,7 @@ pub(super) async fn delete(service: &Service, caller: &Caller, id: JobId) -> Res
     }
 }
 
-fn job_not_ended(job: &StoredJob) -> Error {
+pub(super) fn job_not_ended(job: &StoredJob) -> Error {
     let detail = format!("The job is {}; cancel it or wait for its end.", job.job.status.name());
     Error::new(Code::JobNotEnded, detail)
 }

@@ -28,7 +28,7 @@ pub(super) async fn read(service: &Service, caller: &Caller, input: ReadJobLogIn
     }
 }
 
-fn internal(error: &ExecutorError) -> Error {
+pub(super) fn internal(error: &ExecutorError) -> Error {
     tracing::error!(%error, "reading a log failed");
     Error::new(Code::Internal, "The log can't be read; the server's log has the reason.")
 }

@@ -5,6 +5,7 @@ mod gates;
 mod history;
 mod jobs;
 mod logs;
+mod report;
 mod results;
 mod start;
 
@@ -17,8 +18,8 @@ use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
 use docket_contract::operations::{
     Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, InsertJobResultsInput, InsertSummary, JobHistory,
-    JobInput, JobResultsPage, JobStatistics, JobTypes, JobsPage, ListJobRunResultsInput, ListJobsInput, NoInput,
-    ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput, UpdateJobInput, UpdateResultDataInput,
+    JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes, JobsPage, ListJobRunResultsInput, ListJobsInput,
+    NoInput, ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput, UpdateJobInput, UpdateResultDataInput,
 };
 use docket_contract::{Caller, Error, Job, JobId, Reply};
 use std::sync::Arc;
@@ -112,6 +113,10 @@ impl Behaviour for Service {
 
     async fn read_job_history(&self, call: Call, input: ReadJobHistoryInput) -> Answer<JobHistory> {
         history::read(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn read_job_report(&self, call: Call, input: JobInput) -> Answer<JobReport> {
+        report::read(self, &call.caller, input.job_id).await.map(Reply::Typed)
     }
 
     async fn list_job_run_results(&self, call: Call, input: ListJobRunResultsInput) -> Answer<JobResultsPage> {

@@ -18,7 +18,7 @@ use futures_util::stream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-fn set(stored: &StoredJob, storage_id: String) -> SetKey {
+pub(super) fn set(stored: &StoredJob, storage_id: String) -> SetKey {
     let storage = StorageKey { organization: stored.organization.clone(), storage_id };
     SetKey { storage, job: stored.job.id }
 }

@@ -367,6 +367,10 @@ pub trait ControlStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Option<EventPage>, StoreError>;
 
+    /// The newest events of a job, oldest first; `more` tells whether others stand before them. None if there is no such
+    /// job in the scope.
+    async fn last_events(&self, scope: &Scope, id: JobId, limit: usize) -> Result<Option<EventPage>, StoreError>;
+
     /// Events of all jobs behind the event `after`, oldest first. An event that was committed later has the greater id.
     async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
 

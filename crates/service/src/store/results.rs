@@ -120,6 +120,9 @@ pub trait ResultStore: Send + Sync + 'static {
     /// The counters of a set; empty when it is unknown.
     async fn statistics(&self, set: &SetKey) -> Result<Vec<Tally>, StoreError>;
 
+    /// The newest result of a set: the one with the greatest id; none if the set is unknown. It costs one look.
+    async fn last_result(&self, set: &SetKey) -> Result<Option<Position>, StoreError>;
+
     /// Removes a storage with all its sets: invisible at once, the space comes back behind. Answers how many results
     /// there were.
     async fn delete_storage(&self, storage: &StorageKey) -> Result<u64, StoreError>;

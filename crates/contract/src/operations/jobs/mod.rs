@@ -4,6 +4,7 @@ mod end;
 mod history;
 mod list;
 mod read;
+mod report;
 mod start;
 mod update;
 
@@ -11,6 +12,7 @@ pub use end::*;
 pub use history::*;
 pub use list::*;
 pub use read::*;
+pub use report::*;
 pub use start::*;
 pub use update::*;
 

@@ -184,6 +184,11 @@ impl ResultStore for MemoryResults {
         Ok(set.counters.iter().map(tally).collect())
     }
 
+    async fn last_result(&self, set: &SetKey) -> Result<Option<Position>, StoreError> {
+        let kept = lock(&self.kept)?;
+        Ok(kept.find(set).and_then(|set| set.rows.last_key_value()).map(|(id, _)| Position(*id)))
+    }
+
     async fn delete_storage(&self, storage: &StorageKey) -> Result<u64, StoreError> {
         let mut kept = lock(&self.kept)?;
         let Some(sets) = kept.storages.remove(storage) else { return Ok(0) };

@@ -141,6 +141,11 @@ impl Behaviour for Fake {
         Ok(ReadJobHistory::example().1.into())
     }
 
+    async fn read_job_report(&self, _: Call, input: JobInput) -> Answer<JobReport> {
+        self.known(input.job_id)?;
+        Ok(ReadJobReport::example().1.into())
+    }
+
     async fn read_job_statistics(&self, _: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
         self.known(input.job_id)?;
         Ok(ReadJobStatistics::example().1.into())
@@ -237,6 +242,9 @@ impl ControlStore for FakeControl {
         unknown()
     }
     async fn job_events(&self, _: &Scope, _: JobId, _: u64, _: usize) -> Result<Option<EventPage>, StoreError> {
+        unknown()
+    }
+    async fn last_events(&self, _: &Scope, _: JobId, _: usize) -> Result<Option<EventPage>, StoreError> {
         unknown()
     }
     async fn events_after(&self, _: u64, _: usize) -> Result<Vec<StoredEvent>, StoreError> {

@@ -66,6 +66,14 @@ pub async fn events_are_paged_and_scoped_and_go_with_the_job(fixture: &dyn Fixtu
     let page = store.job_events(&of("a"), ended.job.id, all[0].id, 1).await.unwrap().expect("the job is there");
     assert_eq!((page.events, page.more), (vec![all[2].event.clone()], false));
     assert_eq!(store.job_events(&of("b"), ended.job.id, 0, 9).await.unwrap(), None);
+    for (limit, expected, more) in
+        [(0, vec![], true), (1, vec![2], true), (2, vec![0, 2], false), (9, vec![0, 2], false)]
+    {
+        let page = store.last_events(&of("a"), ended.job.id, limit).await.unwrap().expect("the job is there");
+        let expected: Vec<_> = expected.into_iter().map(|index: usize| all[index].event.clone()).collect();
+        assert_eq!((page.events, page.more), (expected, more), "the last {limit}");
+    }
+    assert_eq!(store.last_events(&of("b"), ended.job.id, 9).await.unwrap(), None);
 
     store.delete_job(&of("a"), ended.job.id).await.unwrap();
     assert_eq!(store.job_events(&of("a"), ended.job.id, 0, 9).await.unwrap(), None);

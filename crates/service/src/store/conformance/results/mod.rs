@@ -35,7 +35,7 @@ macro_rules! results_suite {
             a_deleted_set_is_gone, ids_are_never_given_twice, names_are_only_names, large_rows_come_whole,
             writers_do_not_disturb_each_other, a_page_outlives_its_storage, a_page_outlives_its_set,
             many_rows_come_in_order, a_record_may_change_often, filters_see_what_a_record_became,
-            a_changed_set_is_deleted_whole);
+            a_changed_set_is_deleted_whole, the_last_result_is_the_one_created_last);
     };
     (@ $open:path: $($case:ident),+) => {
         $(

@@ -142,3 +142,24 @@ pub async fn names_are_only_names(store: Store) {
         assert_eq!(store.delete_storage(&key(name).storage).await, Ok(1));
     }
 }
+
+/// The last result is the one with the greatest id of its set, whatever is written again.
+pub async fn the_last_result_is_the_one_created_last(store: Store) {
+    let one = set("s", 1);
+    let other = SetKey { job: JobId(Uuid::from_u128(2)), ..one.clone() };
+    assert_eq!(store.last_result(&one).await, Ok(None));
+    for round in 0..3 {
+        for set in [&one, &other] {
+            let records = vec![plain(&format!("a {round}")), plain(&format!("b {round}"))];
+            store.upsert_results(set, records, now(round)).await.expect("saved");
+            let page = all(&store, set, ResultFilter::default()).await;
+            let newest = page.ids().last().copied().map(Position);
+            assert_eq!(store.last_result(set).await, Ok(newest));
+            store.upsert_results(set, vec![plain("a 0")], now(round)).await.expect("saved");
+            assert_eq!(store.last_result(set).await, Ok(newest), "a known record changes nothing");
+        }
+    }
+    store.delete_set(&one).await.expect("deleted");
+    assert_eq!(store.last_result(&one).await, Ok(None));
+    assert_ne!(store.last_result(&other).await, Ok(None));
+}

@@ -37,6 +37,14 @@ impl Events {
         EventPage { events, more: behind.next().is_some() }
     }
 
+    /// The newest events of a job, oldest first.
+    pub(super) fn last_of_job(&self, id: JobId, limit: usize) -> EventPage {
+        let ids = self.of_jobs.get(&id).map_or(&[][..], Vec::as_slice);
+        let last = &ids[ids.len().saturating_sub(limit)..];
+        let events = last.iter().filter_map(|id| self.known.get(id)).map(|stored| stored.event.clone()).collect();
+        EventPage { events, more: last.len() < ids.len() }
+    }
+
     /// Events behind an id.
     pub(super) fn after(&self, after: u64, limit: usize) -> Vec<StoredEvent> {
         self.known.range(after.saturating_add(1)..).take(limit).map(|(_, stored)| stored.clone()).collect()

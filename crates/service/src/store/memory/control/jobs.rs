@@ -187,6 +187,12 @@ impl Jobs {
         Some(self.events.of_job(id, after, limit))
     }
 
+    /// The newest events of a job, oldest first.
+    pub(super) fn last_events(&self, scope: &Scope, id: JobId, limit: usize) -> Option<EventPage> {
+        self.read(scope, id)?;
+        Some(self.events.last_of_job(id, limit))
+    }
+
     /// Removes a job that has ended.
     pub(super) fn delete(&mut self, scope: &Scope, id: JobId) -> Changed {
         match self.read(scope, id) {

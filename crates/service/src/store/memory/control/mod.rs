@@ -102,6 +102,10 @@ impl ControlStore for MemoryControl {
         self.with(|kept| kept.jobs.events(scope, id, after, limit))
     }
 
+    async fn last_events(&self, scope: &Scope, id: JobId, limit: usize) -> Result<Option<EventPage>, StoreError> {
+        self.with(|kept| kept.jobs.last_events(scope, id, limit))
+    }
+
     async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         self.with(|kept| kept.jobs.events.after(after, limit))
     }

@@ -39,6 +39,8 @@ macro_rules! events {
 }
 /// By `event_by_job`.
 const OF_JOB: &str = events!("WHERE e.seq = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3");
+/// By `event_by_job`.
+const LAST_OF_JOB: &str = events!("WHERE e.seq = ?1 ORDER BY e.id DESC LIMIT ?2");
 /// By the primary key.
 const AFTER: &str = events!("WHERE e.id > ?1 ORDER BY e.id LIMIT ?2");
 
@@ -109,6 +111,24 @@ pub(super) fn of_job(
     let mut events = found.map(|found| Ok(found?.event)).collect::<Result<Vec<_>, StoreError>>()?;
     let more = events.len() > limit;
     events.truncate(limit);
+    Ok(Some(EventPage { events, more }))
+}
+
+/// The newest events of a job, oldest first.
+pub(super) fn last_of_job(
+    connection: &Connection,
+    scope: &Scope,
+    id: JobId,
+    limit: usize,
+) -> Result<Option<EventPage>, StoreError> {
+    let Some(place) = rows::find(connection, scope, id)? else { return Ok(None) };
+    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut statement = connection.prepare_cached(LAST_OF_JOB)?;
+    let found = statement.query_map(params![place.seq, wanted], event)?;
+    let mut events = found.map(|found| Ok(found?.event)).collect::<Result<Vec<_>, StoreError>>()?;
+    let more = events.len() > limit;
+    events.truncate(limit);
+    events.reverse();
     Ok(Some(EventPage { events, more }))
 }
 

@@ -120,6 +120,11 @@ impl ControlStore for SqliteControl {
         self.readers.read(move |connection| events::of_job(connection, &scope, id, after, limit)).await
     }
 
+    async fn last_events(&self, scope: &Scope, id: JobId, limit: usize) -> Result<Option<EventPage>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |connection| events::last_of_job(connection, &scope, id, limit)).await
+    }
+
     async fn events_after(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         self.readers.read(move |connection| events::after(connection, after, limit)).await
     }

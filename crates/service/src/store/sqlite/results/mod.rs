@@ -36,6 +36,7 @@ mod tests;
 use super::super::{Chunk, PageQuery, PageReader, ResultStore, SetKey, StorageKey, StoreError, Tally, Upserted};
 use async_trait::async_trait;
 use docket_contract::Timestamp;
+use docket_contract::cursor::Position;
 use docket_contract::result::Record;
 use file::StorageFile;
 use index_runs::IndexOptions;
@@ -196,6 +197,14 @@ impl ResultStore for SqliteResults {
         let job = set.job;
         let tallies = self.read(&set.storage, move |reader, _| page::statistics(&reader.connection, job)).await?;
         Ok(tallies.unwrap_or_default())
+    }
+
+    async fn last_result(&self, set: &SetKey) -> Result<Option<Position>, StoreError> {
+        let job = set.job;
+        let last = self.read(&set.storage, move |reader, file| {
+            Ok(page::last_sequence(&reader.connection, job)?.map(|last| Position(file.base + last)))
+        });
+        Ok(last.await?.flatten())
     }
 
     async fn delete_storage(&self, storage: &StorageKey) -> Result<u64, StoreError> {

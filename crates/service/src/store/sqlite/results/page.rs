@@ -101,6 +101,13 @@ pub fn statistics(connection: &Connection, job: JobId) -> Result<Vec<Tally>, Sto
     Ok(tallies)
 }
 
+/// The sequence of the newest row of a set.
+pub fn last_sequence(connection: &Connection, job: JobId) -> Result<Option<u64>, StoreError> {
+    let mut statement = connection.prepare_cached(sql::LAST_SEQUENCE)?;
+    let last = statement.query_row([job.0.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
+    Ok(last.map(|last| last as u64).filter(|last| *last > 0))
+}
+
 /// All results of a file.
 pub fn total(connection: &Connection) -> Result<u64, StoreError> {
     Ok(connection.query_row(sql::TOTAL, [], |row| row.get::<_, i64>(0))? as u64)

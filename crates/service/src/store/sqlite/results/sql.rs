@@ -18,6 +18,8 @@ pub const SET_PROGRESS: &str = "UPDATE progress SET next_sequence = ?1, segment_
 
 /// By the unique index of `job`.
 pub const SET_NO: &str = "SELECT set_no FROM result_sets WHERE job = ?1";
+/// By the unique index of `job`.
+pub const LAST_SEQUENCE: &str = "SELECT last_sequence FROM result_sets WHERE job = ?1";
 pub const INSERT_SET: &str = "INSERT INTO result_sets (job, last_sequence) VALUES (?1, 0) RETURNING set_no";
 /// By primary key.
 pub const SET_LAST_SEQUENCE: &str = "UPDATE result_sets SET last_sequence = ?2 WHERE set_no = ?1";
