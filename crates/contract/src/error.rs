@@ -65,6 +65,8 @@ codes! {
     JobNotEnded = "job_not_ended", 409, "The job has not ended";
     /// The job has ended; its status and progress can't change any more.
     JobEnded = "job_ended", 409, "The job has ended";
+    /// No result of the job has the verdict FAILED, so there are no failed records to run again.
+    NothingFailed = "nothing_failed", 409, "No record failed";
     /// The report carries an attempt that is not the job's present one.
     StaleAttempt = "stale_attempt", 409, "The attempt is outdated";
     /// A request with the same `Idempotency-Key` is still being worked on; try again shortly.

@@ -111,6 +111,14 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 65535)]
     pub result_data: Option<String>,
+    // (D)
+    /// The job that this one reruns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<JobId>,
+    // (D)
+    /// Whether it reruns that job only for the records that failed there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_failed_records: bool,
     /// Files that the job left.
     #[serde(default)]
     pub attachments: Vec<Attachment>,

@@ -241,6 +241,8 @@ table! {
     read_job_log: ReadJobLog,
     read_job_history: ReadJobHistory,
     read_job_report: ReadJobReport,
+    rerun_job: RerunJob,
+    list_rerun_records: ListRerunRecords,
     list_job_run_results: ListJobRunResults,
     insert_job_results: InsertJobResults,
     delete_job_results: DeleteJobResults,
@@ -274,6 +276,8 @@ fn example_job() -> Job {
         attempt: 1,
         exit_code: None,
         result_data: None,
+        rerun_of: None,
+        only_failed_records: false,
         attachments: Vec::new(),
     }
 }

@@ -33,6 +33,10 @@ pub(super) fn launch(job: &StoredJob, settings: &LaunchSettings, secrets: &Secre
         ("DOCKET_STORAGE_ID".to_owned(), spec.result_storage_id.clone().unwrap_or_default()),
         ("DOCKET_TOKEN".to_owned(), token),
     ]);
+    if job.job.only_failed_records {
+        let address = format!("{}/jobs/{}/rerun/records", settings.url, job.job.id);
+        environment.push(("DOCKET_RECORDS_URL".to_owned(), address));
+    }
     let grace = spec.grace_period_seconds.unwrap_or(DEFAULT_GRACE_PERIOD_SECONDS);
     Launch {
         key: key(job),

@@ -6,6 +6,7 @@ mod history;
 mod jobs;
 mod logs;
 mod report;
+mod rerun;
 mod results;
 mod start;
 
@@ -19,7 +20,8 @@ use docket_contract::job::JobSpec;
 use docket_contract::operations::{
     Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, InsertJobResultsInput, InsertSummary, JobHistory,
     JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes, JobsPage, ListJobRunResultsInput, ListJobsInput,
-    NoInput, ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput, UpdateJobInput, UpdateResultDataInput,
+    ListRerunRecordsInput, NoInput, ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput, RerunJobInput,
+    UpdateJobInput, UpdateResultDataInput,
 };
 use docket_contract::{Caller, Error, Job, JobId, Reply};
 use std::sync::Arc;
@@ -117,6 +119,14 @@ impl Behaviour for Service {
 
     async fn read_job_report(&self, call: Call, input: JobInput) -> Answer<JobReport> {
         report::read(self, &call.caller, input.job_id).await.map(Reply::Typed)
+    }
+
+    async fn rerun_job(&self, call: Call, input: RerunJobInput) -> Answer<Job> {
+        rerun::rerun(self, call, input).await.map(Reply::Typed)
+    }
+
+    async fn list_rerun_records(&self, call: Call, input: ListRerunRecordsInput) -> Answer<JobResultsPage> {
+        rerun::records(self, &call.caller, input).await.map(Reply::Encoded)
     }
 
     async fn list_job_run_results(&self, call: Call, input: ListJobRunResultsInput) -> Answer<JobResultsPage> {

@@ -99,9 +99,22 @@ pub(super) async fn list(service: &Service, caller: &Caller, input: ListJobRunRe
         limit: usize::try_from(limit).unwrap_or(1),
         include_fields: (!include.is_empty()).then(|| include.into()),
     };
-    let page = service.results.open_page(&set(&stored, input.storage_id), query).await?;
+    let set = set(&stored, input.storage_id);
+    page(service, &set, query, input.start_after, token_scope).await
+}
+
+/// A page as it is answered; with a scope for tokens it names the next one.
+pub(super) async fn page(
+    service: &Service,
+    set: &SetKey,
+    query: PageQuery,
+    start_after: Option<String>,
+    token_scope: Option<TokenScope>,
+) -> Result<Encoded, Error> {
+    let limit = query.limit;
+    let page = service.results.open_page(set, query).await?;
     let mut head = String::from("{");
-    if let Some(start_after) = &input.start_after {
+    if let Some(start_after) = &start_after {
         head.push_str("\"startAfter\":");
         head.push_str(&serde_json::Value::from(start_after.as_str()).to_string());
         head.push(',');

@@ -2,7 +2,7 @@
 
 use super::{Service, view};
 use crate::failpoint;
-use crate::store::NewJob;
+use crate::store::{NewJob, Rerun};
 use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
 use docket_contract::state::Event;
@@ -49,7 +49,17 @@ impl JobIds {
     }
 }
 
-pub(super) async fn start(service: &Service, call: Call, mut spec: JobSpec) -> Result<Job, Error> {
+pub(super) async fn start(service: &Service, call: Call, spec: JobSpec) -> Result<Job, Error> {
+    start_as(service, call, spec, None).await
+}
+
+/// Starts a job, which may be the rerun of another one.
+pub(super) async fn start_as(
+    service: &Service,
+    call: Call,
+    mut spec: JobSpec,
+    rerun: Option<Rerun>,
+) -> Result<Job, Error> {
     let unsupported = spec.unsupported();
     if !unsupported.is_empty() {
         return Err(not_supported(&unsupported));
@@ -80,6 +90,7 @@ pub(super) async fn start(service: &Service, call: Call, mut spec: JobSpec) -> R
         user: caller.user.clone(),
         spec,
         created_at: now,
+        rerun,
     };
     let stored = service.control.insert_job(job).await?;
     failpoint::pass("inserted");

@@ -31,6 +31,17 @@ pub struct NewJob {
     pub status: Status,
     /// When.
     pub created_at: Timestamp,
+    /// The job that it reruns.
+    pub rerun: Option<Rerun>,
+}
+
+/// What a job reruns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rerun {
+    /// The job that has ended.
+    pub of: JobId,
+    /// Only for the records that failed there.
+    pub only_failed: bool,
 }
 
 impl NewJob {
@@ -60,6 +71,8 @@ impl NewJob {
             attempt: 0,
             exit_code: None,
             result_data: None,
+            rerun_of: self.rerun.map(|rerun| rerun.of),
+            only_failed_records: self.rerun.is_some_and(|rerun| rerun.only_failed),
             attachments: Vec::new(),
         };
         StoredJob { organization: self.organization, job, claimed: false, cancel: None }

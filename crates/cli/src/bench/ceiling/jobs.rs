@@ -35,6 +35,7 @@ fn new_job(spec: JobSpec) -> NewJob {
         user: "bench".to_owned(),
         spec,
         created_at: SystemClock.now(),
+        rerun: None,
     }
 }
 

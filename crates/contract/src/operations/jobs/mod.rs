@@ -5,6 +5,7 @@ mod history;
 mod list;
 mod read;
 mod report;
+mod rerun;
 mod start;
 mod update;
 
@@ -13,6 +14,7 @@ pub use history::*;
 pub use list::*;
 pub use read::*;
 pub use report::*;
+pub use rerun::*;
 pub use start::*;
 pub use update::*;
 

@@ -146,6 +146,16 @@ impl Behaviour for Fake {
         Ok(ReadJobReport::example().1.into())
     }
 
+    async fn rerun_job(&self, _: Call, input: RerunJobInput) -> Answer<Job> {
+        self.known(input.job_id)?;
+        Ok(RerunJob::example().1.into())
+    }
+
+    async fn list_rerun_records(&self, _: Call, input: ListRerunRecordsInput) -> Answer<JobResultsPage> {
+        self.known(input.job_id)?;
+        Ok(ListRerunRecords::example().1.into())
+    }
+
     async fn read_job_statistics(&self, _: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
         self.known(input.job_id)?;
         Ok(ReadJobStatistics::example().1.into())

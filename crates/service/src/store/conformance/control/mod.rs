@@ -81,6 +81,7 @@ pub fn new_job(organization: &str) -> NewJob {
         spec,
         status: Status::Persisted,
         created_at: at(0),
+        rerun: None,
     }
 }
 

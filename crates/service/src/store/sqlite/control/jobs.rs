@@ -15,8 +15,8 @@ const INSERT: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)
     ON CONFLICT (id) DO NOTHING";
 const INSERT_BODY: &str = "
-    INSERT INTO job_body (seq, spec)
-    VALUES (?1, ?2)";
+    INSERT INTO job_body (seq, spec, rerun_of, rerun_failed)
+    VALUES (?1, ?2, ?3, ?4)";
 const INSERT_TAG: &str = "
     INSERT OR IGNORE INTO job_tag (organization, tag, seq, user, type, status)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -99,7 +99,9 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option
         return read(tx.connection, &scope, new.id)?.ok_or_else(taken).map(Some);
     }
     let seq = tx.connection.last_insert_rowid();
-    tx.connection.prepare_cached(INSERT_BODY)?.execute(params![seq, spec])?;
+    let rerun_of = new.rerun.as_ref().map(|rerun| rerun.of.0.as_bytes());
+    let only_failed = new.rerun.is_some_and(|rerun| rerun.only_failed);
+    tx.connection.prepare_cached(INSERT_BODY)?.execute(params![seq, spec, rerun_of, only_failed])?;
     insert_tags(tx, Place { seq, owner, status: new.status }, &new.spec.tags)?;
     tx.counts.add(owner, new.status);
     if let Some(cause) = new.first_cause() {

@@ -12,7 +12,8 @@ macro_rules! stored {
         concat!(
             "
     SELECT j.id, o.text, u.text, j.status, j.attempt, j.claimed, j.progress, j.created_at, j.modified_at, j.started_at,
-        j.finished_at, j.exit_code, j.status_message, j.cancel_grace, j.cancel_reason, b.spec, b.result_data
+        j.finished_at, j.exit_code, j.status_message, j.cancel_grace, j.cancel_reason, b.spec, b.result_data,
+        b.rerun_of, b.rerun_failed
     FROM job AS j
         JOIN job_body AS b ON b.seq = j.seq
         JOIN name AS o ON o.id = j.organization
@@ -87,6 +88,8 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         attempt: row.get(4)?,
         exit_code: row.get(11)?,
         result_data: row.get(16)?,
+        rerun_of: row.get::<_, Option<[u8; 16]>>(17)?.map(|id| JobId(Uuid::from_bytes(id))),
+        only_failed_records: row.get(18)?,
         attachments: Vec::new(),
     };
     Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, cancel })
