@@ -34,7 +34,7 @@ impl Victim {
         loop {
             *self.kills.entry(self.planned).or_default() += 1;
             self.planned = POINTS[self.kills.values().sum::<usize>() % POINTS.len()];
-            let passes = self.random.u32(1..12);
+            let passes = self.random.u32(1..if size() > 500 { 12 } else { 4 });
             if self.server.restart_to_die_at(&format!("{}:{passes}", self.planned)).await {
                 return;
             }
