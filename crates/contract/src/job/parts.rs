@@ -2,6 +2,7 @@
 
 use super::{JobId, MAX_TEXT_CHARS};
 use crate::lenient;
+use crate::state::Status;
 use crate::validate::Problems;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -43,6 +44,27 @@ pub enum DependencyCondition {
     Terminated,
     /// The other job has FAILED or DIED.
     FailedOrDied,
+}
+
+impl DependencyCondition {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            DependencyCondition::Finished => "FINISHED",
+            DependencyCondition::Terminated => "TERMINATED",
+            DependencyCondition::FailedOrDied => "FAILED_OR_DIED",
+        }
+    }
+
+    /// Whether the other job fulfils it; `None` as long as that is open. An end never changes, so an answer does not
+    /// either.
+    pub fn fulfilled_by(self, status: Status) -> Option<bool> {
+        status.is_terminal().then(|| match self {
+            DependencyCondition::Finished => status == Status::Finished,
+            DependencyCondition::Terminated => true,
+            DependencyCondition::FailedOrDied => matches!(status, Status::Failed | Status::Died),
+        })
+    }
 }
 
 /// Another job that this one waits for.
@@ -147,5 +169,26 @@ pub enum RetryOn {
 pub(super) fn no_nul(problems: &mut Problems, pointer: String, value: &str) {
     if value.contains('\0') {
         problems.add(pointer, "invalid_characters", "must not hold the character NUL");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_decided_by_ends_only() {
+        use DependencyCondition as C;
+        for status in Status::ALL {
+            for condition in [C::Finished, C::Terminated, C::FailedOrDied] {
+                assert_eq!(condition.fulfilled_by(status).is_some(), status.is_terminal(), "{condition:?} {status:?}");
+                assert_eq!(serde_json::to_value(condition).expect("a string"), condition.name());
+            }
+        }
+        let fulfilled = |condition: C| Status::ALL.map(|status| condition.fulfilled_by(status) == Some(true));
+        let of = |ends: &[Status]| Status::ALL.map(|status| ends.contains(&status));
+        assert_eq!(fulfilled(C::Finished), of(&[Status::Finished]));
+        assert_eq!(fulfilled(C::Terminated), Status::ALL.map(Status::is_terminal));
+        assert_eq!(fulfilled(C::FailedOrDied), of(&[Status::Failed, Status::Died]));
     }
 }

@@ -116,5 +116,6 @@ fn transition(key: AttemptKey, from: Status, event: Event, at: Timestamp) -> Opt
         cause: event.into(),
         actor: Actor::SERVER,
         end: AttemptEnd::default(),
+        due_at: None,
     })
 }

@@ -126,6 +126,7 @@ fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transitio
         cause,
         actor: Actor::EXECUTOR,
         end: AttemptEnd::default(),
+        due_at: None,
     };
     Ok(match &observed.state {
         State::Queued => None,

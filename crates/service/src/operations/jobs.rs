@@ -188,6 +188,7 @@ async fn cancel_unclaimed(
         cause: Cause::Canceled,
         actor: Actor::user(&caller.user),
         end: AttemptEnd::default(),
+        due_at: None,
     };
     Ok(service.control.transition(vec![transition]).await?.pop().flatten())
 }

@@ -1,6 +1,7 @@
 //! The control plane: jobs, keys and idempotency records.
 
 use super::StoreError;
+use super::queue::{Due, Limits, Resolved};
 use async_trait::async_trait;
 use docket_contract::history::{Actor, Cause, JobEvent, Usage};
 use docket_contract::job::{ExecutorKind, JobSpec, NameValue};
@@ -27,7 +28,8 @@ pub struct NewJob {
     pub user: String,
     /// What was started.
     pub spec: JobSpec,
-    /// PERSISTED, or SCHEDULED when nothing holds it back: then it is in the queue with the same write.
+    /// PERSISTED, or SCHEDULED when nothing holds it back: then it is in the queue with the same write. One that has
+    /// dependencies or a start time to come must be PERSISTED: the queue decides in the same write what becomes of it.
     pub status: Status,
     /// When.
     pub created_at: Timestamp,
@@ -75,7 +77,7 @@ impl NewJob {
             only_failed_records: self.rerun.is_some_and(|rerun| rerun.only_failed),
             attachments: Vec::new(),
         };
-        StoredJob { organization: self.organization, job, claimed: false, cancel: None }
+        StoredJob { organization: self.organization, job, claimed: false, followed: false, cancel: None }
     }
 }
 
@@ -90,6 +92,8 @@ pub struct StoredJob {
     /// than SCHEDULED, RUNNING and UNKNOWN. A job that has ended or is held back is never claimed; `attempt` still tells
     /// that it was.
     pub claimed: bool,
+    /// Others depend on it, or did until its end and are not told yet.
+    pub followed: bool,
     /// Someone asked for its end.
     pub cancel: Option<CancelRequest>,
 }
@@ -241,6 +245,8 @@ pub struct Transition {
     pub actor: Actor,
     /// For the end of an attempt: how it ended, beyond the exit code.
     pub end: AttemptEnd,
+    /// With WAITING: when the next attempt is due.
+    pub due_at: Option<Timestamp>,
 }
 
 /// How an attempt ended, beyond its exit code.
@@ -332,7 +338,8 @@ pub struct IdempotencyKey {
 /// The control plane.
 #[async_trait]
 pub trait ControlStore: Send + Sync + 'static {
-    /// Stores a job. A job of this id that exists already stays as it is and is answered.
+    /// Stores a job. A job of this id that exists already stays as it is and is answered. One that depends on a job
+    /// that is not there, or not the organization's, is refused with `NoDependency`.
     async fn insert_job(&self, job: NewJob) -> Result<StoredJob, StoreError>;
 
     /// One job.
@@ -357,14 +364,29 @@ pub trait ControlStore: Send + Sync + 'static {
     /// the job as it is now where the transition was made.
     async fn transition(&self, transitions: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError>;
 
-    /// Hands PERSISTED jobs to the queue (SCHEDULED), then claims up to `free` queued ones of an executor, by priority,
-    /// then age: each gets the next attempt and is marked as claimed. The claim is durable before any launch.
+    /// Hands PERSISTED jobs to the queue (SCHEDULED), then claims up to `free` ready ones of an executor, by rank: each
+    /// gets the next attempt and is marked as claimed, and holds its locks and its part of the limits until a transition
+    /// ends the claim. One whose locks or limits have no room becomes WAITING. The claim is durable before any launch.
     async fn claim_due(
         &self,
         executor: ExecutorKind,
         now: Timestamp,
         free: usize,
     ) -> Result<Vec<StoredJob>, StoreError>;
+
+    /// Sets the limits of running jobs from now on, and puts up to `step` of those that they let in now into the queue;
+    /// true if there may be more of them. A store that was opened has no limits.
+    async fn limit(&self, limits: &Limits, now: Timestamp, step: usize) -> Result<bool, StoreError>;
+
+    /// Resolves up to `step` dependencies on jobs that have ended: a dependent is put into the queue, canceled, or waits
+    /// for the rest.
+    async fn resolve_dependents(&self, now: Timestamp, step: usize) -> Result<Resolved, StoreError>;
+
+    /// Puts up to `step` jobs whose start time or retry delay is over into the queue.
+    async fn release_due(&self, now: Timestamp, step: usize) -> Result<Due, StoreError>;
+
+    /// Up to `limit` ended jobs that are to be removed by now, the oldest first.
+    async fn expired_jobs(&self, now: Timestamp, limit: usize) -> Result<Vec<StoredJob>, StoreError>;
 
     /// All claimed jobs of an executor that have not ended: what a starting server must find again.
     async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError>;
@@ -390,7 +412,7 @@ pub trait ControlStore: Send + Sync + 'static {
     /// Tells the id of the newest durable event, each time that it has changed; 0 before the first.
     fn newest_event(&self) -> watch::Receiver<u64>;
 
-    /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended.
+    /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended or is still followed.
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError>;
 
     /// Notes that a job writes to a storage, before it does; false, with nothing noted, if there is no such job (any more).

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// The store is being closed.
     #[error("the store is closing")]
     Closing,
+    /// The new job depends on a job that is not there, or not the organization's; nothing was saved.
+    #[error("dependency {0} is no job of the organization")]
+    NoDependency(usize),
     /// Anything else; the text is for the log, not for clients.
     #[error("{0}")]
     Internal(String),
@@ -32,6 +35,11 @@ impl From<StoreError> for Error {
             }
             StoreError::Overloaded => Error::new(Code::Overloaded, "Too many writes are waiting; nothing was saved."),
             StoreError::Closing => Error::new(Code::ShuttingDown, "The server is stopping."),
+            StoreError::NoDependency(index) => Error::field(
+                format!("/jobDependencies/{index}/jobId"),
+                "unknown_job",
+                "is no job that can be waited for",
+            ),
             StoreError::Internal(reason) => {
                 tracing::error!(%reason, "store failed");
                 Error::new(Code::Internal, "The server failed; its log has the reason.")

@@ -8,6 +8,7 @@ mod control;
 mod encode;
 mod error;
 pub mod memory;
+pub mod queue;
 mod results;
 pub mod sqlite;
 

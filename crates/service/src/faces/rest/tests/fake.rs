@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::handler::Encoded;
+use crate::store::queue::{Due, Limits, Resolved};
 use crate::store::{
     Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
     StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
@@ -262,6 +263,18 @@ impl ControlStore for FakeControl {
     }
     fn newest_event(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
+    }
+    async fn limit(&self, _: &Limits, _: Timestamp, _: usize) -> Result<bool, StoreError> {
+        unknown()
+    }
+    async fn resolve_dependents(&self, _: Timestamp, _: usize) -> Result<Resolved, StoreError> {
+        unknown()
+    }
+    async fn release_due(&self, _: Timestamp, _: usize) -> Result<Due, StoreError> {
+        unknown()
+    }
+    async fn expired_jobs(&self, _: Timestamp, _: usize) -> Result<Vec<StoredJob>, StoreError> {
+        unknown()
     }
     async fn claimed_jobs(&self, _: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
         unknown()

@@ -6,7 +6,9 @@ pub mod events;
 pub mod jobs;
 pub mod keys;
 pub mod lists;
+pub mod lives;
 pub mod model;
+pub mod queue;
 pub mod requests;
 pub mod transitions;
 
@@ -23,6 +25,9 @@ use uuid::Uuid;
 pub trait Fixture: Send + Sync {
     /// Opens the store of this fixture: empty at first; again, after it was closed, with what was kept.
     async fn open(&self) -> Arc<dyn ControlStore>;
+
+    /// Looks, while no store is open, whether what is kept contradicts itself.
+    fn check(&self) {}
 }
 
 /// Makes a test of each check.
@@ -36,9 +41,17 @@ macro_rules! control_suite {
             transitions: a_life_in_full, a_transition_needs_all_it_expects, one_of_racing_transitions_wins,
                 transitions_of_one_call_answer_in_order, an_unseen_start_is_told_by_the_end,
                 holding_a_job_back_releases_its_claim, claims_go_by_priority_then_age, no_room_still_queues,
-                claims_never_hand_a_job_out_twice, each_executor_has_a_queue_of_its_own, a_clock_that_goes_back_changes_no_order;
+                claims_never_hand_a_job_out_twice, each_executor_has_a_queue_of_its_own,
+                a_clock_that_goes_back_changes_no_list;
             events: every_transition_leaves_an_event, events_are_paged_and_scoped_and_go_with_the_job;
             lists: every_filter_alone_and_in_pairs, positions_survive_deletion, types_are_those_of_the_scope;
+            queue: dependencies_hold_a_job_until_all_are_fulfilled, what_has_ended_is_decided_at_once,
+                an_unknown_dependency_is_refused, what_can_t_come_true_cancels_all_who_wait_for_it,
+                a_followed_job_stays_until_all_know_of_its_end, a_lock_has_one_holder_and_goes_by_rank,
+                a_call_is_passed_on, limits_hold_for_each_organization_and_type, times_are_waited_for,
+                a_retry_waits_for_its_time_and_keeps_what_the_attempt_left, age_outweighs_priority_after_an_hour,
+                ended_jobs_expire;
+            lives: whatever_happens_every_job_gets_its_turn;
             requests: a_first_request_proceeds_and_is_answered_again, another_run_goes_on_with_the_same_job,
                 a_forgotten_request_begins_anew, large_answers_are_not_kept, old_requests_are_forgotten_in_steps,
                 one_of_racing_requests_proceeds;
@@ -107,6 +120,7 @@ pub fn transition(job: &StoredJob, to: Status, at: Timestamp) -> Transition {
         cause: Cause::Canceled,
         actor: Actor::SERVER,
         end: AttemptEnd::default(),
+        due_at: None,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Jobs in the order of their insertion.
 
 use super::events::Events;
+use super::queue::AtGate;
+use crate::store::queue::{self, Gate, Limits, Wait};
 use crate::store::{
     Changed, EventPage, JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredJob, Transition,
 };
 use docket_contract::history::{Actor, Cause, JobEvent};
-use docket_contract::job::{DEFAULT_PRIORITY, ExecutorKind};
+use docket_contract::job::ExecutorKind;
 use docket_contract::{Job, JobId, Status, Timestamp};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
@@ -18,15 +19,34 @@ const MOST_JOBS: usize = 100_000;
 #[derive(Default)]
 pub(super) struct Jobs {
     /// By their place in the order, from 1; a place is never given twice.
-    rows: BTreeMap<u64, Row>,
+    pub(super) rows: BTreeMap<u64, Row>,
     places: HashMap<JobId, u64>,
     last: u64,
     pub(super) events: Events,
+    /// Those that are held or waited for.
+    pub(super) gates: BTreeMap<Gate, AtGate>,
+    limits: Limits,
 }
 
-struct Row {
-    stored: StoredJob,
+/// A job, and its part in the queue.
+pub(super) struct Row {
+    pub(super) stored: StoredJob,
     storages: BTreeSet<String>,
+    pub(super) wait: Wait,
+    pub(super) due_at: Option<Timestamp>,
+    /// The gates that it holds.
+    pub(super) holds: BTreeSet<Gate>,
+    /// Where it waits or was called to.
+    pub(super) at: Option<Gate>,
+    /// What it depends on, and who depends on it: places, and numbers of conditions.
+    pub(super) upstream: BTreeSet<(u64, u8)>,
+    pub(super) dependents: BTreeSet<(u64, u8)>,
+}
+
+impl Row {
+    pub(super) fn rank(&self) -> i64 {
+        queue::rank(self.stored.job.created_at, self.stored.job.spec.priority)
+    }
 }
 
 /// Whether a scope holds what is this organization's.
@@ -42,37 +62,70 @@ impl Jobs {
     pub(super) fn insert(&mut self, new: NewJob) -> Result<StoredJob, StoreError> {
         if self.places.contains_key(&new.id) {
             let taken = || StoreError::Internal("the id is that of another organization's job".to_owned());
-            return self.read(&Scope::Organization(new.organization), new.id).cloned().ok_or_else(taken);
+            return self.read(&Scope::Organization(new.organization), new.id)?.ok_or_else(taken);
         }
         if self.rows.len() >= MOST_JOBS {
             return Err(StoreError::Full);
         }
-        let (id, cause) = (new.id, new.first_cause());
-        let stored = new.stored();
-        if let Some(cause) = cause {
-            let actor = Actor::user(&stored.job.user);
-            let event = event(&stored.job, Status::Persisted, stored.job.created_at, cause, actor);
-            self.events.add(&stored.organization, event);
+        let dependencies = match queue::prepare(self, &new)? {
+            Ok(dependencies) => dependencies,
+            Err(index) => return Err(StoreError::NoDependency(index)),
+        };
+        let row = Row {
+            stored: new.clone().stored(),
+            storages: BTreeSet::new(),
+            wait: Wait::Nothing,
+            due_at: None,
+            holds: BTreeSet::new(),
+            at: None,
+            upstream: BTreeSet::new(),
+            dependents: BTreeSet::new(),
+        };
+        if let Some(cause) = new.first_cause() {
+            let job = &row.stored.job;
+            let event = event(job, Status::Persisted, new.created_at, cause, Actor::user(&job.user));
+            self.events.add(&new.organization, event);
         }
         self.last += 1;
-        self.places.insert(id, self.last);
-        self.rows.insert(self.last, Row { stored: stored.clone(), storages: BTreeSet::new() });
+        let place = self.last;
+        self.places.insert(new.id, place);
+        self.rows.insert(place, row);
+        if queue::is_held(&new) {
+            queue::admit(self, place, &new, dependencies)?;
+        }
+        self.shown(place)
+    }
+
+    /// The job at a place that is known to be taken; one that waits tells what it waits for now.
+    pub(super) fn shown(&self, place: u64) -> Result<StoredJob, StoreError> {
+        let row = self.rows.get(&place).ok_or_else(missing)?;
+        let mut stored = row.stored.clone();
+        if let Some(message) = queue::explain(self, place, row.wait, row.due_at)? {
+            stored.job.status_message = Some(message);
+        }
         Ok(stored)
     }
 
-    /// One job of a scope.
-    pub(super) fn read(&self, scope: &Scope, id: JobId) -> Option<&StoredJob> {
-        let row = self.rows.get(self.places.get(&id)?)?;
-        Some(&row.stored).filter(|stored| sees(scope, &stored.organization))
+    pub(super) fn at(&mut self, place: u64) -> Result<&mut Row, StoreError> {
+        self.rows.get_mut(&place).ok_or_else(missing)
     }
 
-    fn row(&mut self, scope: &Scope, id: JobId) -> Option<&mut Row> {
-        let row = self.rows.get_mut(self.places.get(&id)?)?;
-        Some(row).filter(|row| sees(scope, &row.stored.organization))
+    pub(super) fn place(&self, id: JobId) -> Option<u64> {
+        self.places.get(&id).copied()
+    }
+
+    /// One job of a scope.
+    pub(super) fn read(&self, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError> {
+        self.find_in(scope, id).map(|place| self.shown(place)).transpose()
+    }
+
+    fn find_in(&self, scope: &Scope, id: JobId) -> Option<u64> {
+        let place = self.place(id)?;
+        self.rows.get(&place).filter(|row| sees(scope, &row.stored.organization)).map(|_| place)
     }
 
     /// A page of jobs.
-    pub(super) fn list(&self, query: &JobQuery) -> JobList {
+    pub(super) fn list(&self, query: &JobQuery) -> Result<JobList, StoreError> {
         let (from, to) = match query.after {
             None => (Bound::Unbounded, Bound::Unbounded),
             Some(after) if query.descending => (Bound::Unbounded, Bound::Excluded(after)),
@@ -85,11 +138,11 @@ impl Jobs {
         let more = found.len() > query.limit;
         found.truncate(query.limit);
         let count = || self.rows.values().filter(|row| matches(query, &row.stored)).count() as u64;
-        JobList {
+        Ok(JobList {
             next: found.last().filter(|_| more).map(|(place, _)| **place),
             total: query.with_total.then(count),
-            jobs: found.into_iter().map(|(_, row)| row.stored.clone()).collect(),
-        }
+            jobs: found.into_iter().map(|(place, _)| self.shown(*place)).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The types that jobs of a scope have.
@@ -100,11 +153,19 @@ impl Jobs {
     }
 
     /// Changes a job apart from its status.
-    pub(super) fn change(&mut self, scope: &Scope, id: JobId, change: JobChange, now: Timestamp) -> Changed {
-        let Some(row) = self.row(scope, id) else { return Changed::NotFound };
+    pub(super) fn change(
+        &mut self,
+        scope: &Scope,
+        id: JobId,
+        change: JobChange,
+        now: Timestamp,
+    ) -> Result<Changed, StoreError> {
+        let Some(place) = self.find_in(scope, id) else { return Ok(Changed::NotFound) };
+        let row = self.at(place)?;
+        let before = row.rank();
         let StoredJob { job, cancel, .. } = &mut row.stored;
         if !change.admits(job) {
-            return Changed::Refused(Box::new(row.stored.clone()));
+            return Ok(Changed::Refused(Box::new(self.shown(place)?)));
         }
         change.apply(&mut job.spec);
         job.progress = change.progress.unwrap_or(job.progress);
@@ -112,22 +173,38 @@ impl Jobs {
         job.result_data = change.result_data.or(job.result_data.take());
         job.modified_at = now;
         *cancel = change.cancel.or(cancel.take());
-        Changed::Done(Box::new(row.stored.clone()))
+        self.move_rank(place, before)?;
+        Ok(Changed::Done(Box::new(self.shown(place)?)))
     }
 
     /// Makes a transition, if the job is as it expects.
-    pub(super) fn transition(&mut self, transition: Transition) -> Option<StoredJob> {
-        let Transition { id, attempt, from, claimed, to, at, started_at, status_message, exit_code, cause, actor, end } =
-            transition;
-        let stored = &mut self.rows.get_mut(self.places.get(&id)?)?.stored;
+    pub(super) fn transition(&mut self, transition: Transition) -> Result<Option<StoredJob>, StoreError> {
+        let Transition {
+            id,
+            attempt,
+            from,
+            claimed,
+            to,
+            at,
+            started_at,
+            status_message,
+            exit_code,
+            cause,
+            actor,
+            end,
+            due_at,
+        } = transition;
+        let Some(place) = self.place(id) else { return Ok(None) };
+        let row = self.rows.get_mut(&place).ok_or_else(missing)?;
+        let (wait, stored) = (row.wait, &mut row.stored);
         let job = &mut stored.job;
         if (job.attempt, job.status, stored.claimed) != (attempt, from, claimed) {
-            return None;
+            return Ok(None);
         }
         job.status = to;
         job.modified_at = at;
         job.started_at = job.started_at.or(started_at).or((to == Status::Running).then_some(at));
-        job.finished_at = to.is_terminal().then_some(at);
+        set_end(job, at);
         job.status_message = status_message;
         job.exit_code = exit_code.or(job.exit_code);
         if to == Status::Finished {
@@ -135,6 +212,7 @@ impl Jobs {
         }
         // A claim lasts as long as an executor has the job.
         stored.claimed &= matches!(to, Status::Unknown | Status::Scheduled | Status::Running);
+        let releases = !stored.claimed && !row.holds.is_empty();
         let event = JobEvent {
             message: job.status_message.clone(),
             exit_code,
@@ -144,35 +222,55 @@ impl Jobs {
             ..event(job, from, at, cause, actor)
         };
         self.events.add(&stored.organization, event);
-        Some(stored.clone())
+        if wait != Wait::Nothing {
+            queue::leave(self, place, wait, at)?;
+        }
+        if releases {
+            queue::release(self, place, at)?;
+        }
+        if let Some(due_at) = due_at.filter(|_| to == Status::Waiting) {
+            let row = self.at(place)?;
+            (row.wait, row.due_at) = (Wait::Retry, Some(due_at));
+        }
+        self.shown(place).map(Some)
     }
 
-    /// Hands PERSISTED jobs to the queue and claims up to `free` queued ones.
-    pub(super) fn claim_due(&mut self, executor: ExecutorKind, now: Timestamp, free: usize) -> Vec<StoredJob> {
-        let mut ready = Vec::new();
-        for (place, row) in &mut self.rows {
-            let StoredJob { organization, job, claimed, .. } = &mut row.stored;
-            if job.status == Status::Persisted {
-                job.status = Status::Scheduled;
-                job.modified_at = now;
-                let event = event(job, Status::Persisted, now, Cause::Queued, Actor::SERVER);
-                self.events.add(organization, event);
-            }
-            if job.status == Status::Scheduled && !*claimed && job.spec.executor.unwrap_or_default() == executor {
-                ready.push((Reverse(job.spec.priority.unwrap_or(DEFAULT_PRIORITY)), *place));
+    /// Hands PERSISTED jobs to the queue and claims up to `free` ready ones.
+    pub(super) fn claim_due(
+        &mut self,
+        executor: ExecutorKind,
+        now: Timestamp,
+        free: usize,
+    ) -> Result<Vec<StoredJob>, StoreError> {
+        for row in self.rows.values_mut().filter(|row| row.stored.job.status == Status::Persisted) {
+            let StoredJob { organization, job, .. } = &mut row.stored;
+            (job.status, job.modified_at) = (Status::Scheduled, now);
+            self.events.add(organization, event(job, Status::Persisted, now, Cause::Queued, Actor::SERVER));
+        }
+        let limits = self.limits.clone();
+        let mut claimed = Vec::new();
+        loop {
+            let step = queue::claim(self, &limits, executor, now, free - claimed.len())?;
+            claimed.extend(step.claimed);
+            if !step.more {
+                return Ok(claimed);
             }
         }
-        ready.sort_unstable();
-        let claim = |(_, place): (_, u64)| {
-            let stored = &mut self.rows.get_mut(&place)?.stored;
-            stored.claimed = true;
-            let job = &mut stored.job;
-            // What belongs to the attempt before begins anew.
-            (job.attempt, job.modified_at, job.progress) = (job.attempt + 1, now, 0);
-            (job.started_at, job.exit_code) = (None, None);
-            Some(stored.clone())
-        };
-        ready.into_iter().take(free).filter_map(claim).collect()
+    }
+
+    /// Sets the limits and calls jobs that they let in; true if there may be more of them.
+    pub(super) fn limit(&mut self, limits: &Limits, now: Timestamp, step: usize) -> Result<bool, StoreError> {
+        self.limits = limits.clone();
+        Ok(queue::recall(self, limits, now, step)? == step)
+    }
+
+    /// Ended jobs that are to be removed by now.
+    pub(super) fn expired(&self, now: Timestamp, limit: usize) -> Vec<StoredJob> {
+        let expired = |row: &&Row| row.stored.job.expires_at.is_some_and(|at| at <= now);
+        let mut jobs: Vec<_> = self.rows.values().filter(expired).map(|row| row.stored.clone()).collect();
+        jobs.sort_by_key(|stored| stored.job.expires_at);
+        jobs.truncate(limit);
+        jobs
     }
 
     /// All claimed jobs of an executor.
@@ -183,31 +281,30 @@ impl Jobs {
 
     /// A page of the events of a job.
     pub(super) fn events(&self, scope: &Scope, id: JobId, after: u64, limit: usize) -> Option<EventPage> {
-        self.read(scope, id)?;
+        self.find_in(scope, id)?;
         Some(self.events.of_job(id, after, limit))
     }
 
     /// The newest events of a job, oldest first.
     pub(super) fn last_events(&self, scope: &Scope, id: JobId, limit: usize) -> Option<EventPage> {
-        self.read(scope, id)?;
+        self.find_in(scope, id)?;
         Some(self.events.last_of_job(id, limit))
     }
 
     /// Removes a job that has ended.
-    pub(super) fn delete(&mut self, scope: &Scope, id: JobId) -> Changed {
-        match self.read(scope, id) {
-            None => return Changed::NotFound,
-            Some(stored) if !stored.job.status.is_terminal() => return Changed::Refused(Box::new(stored.clone())),
-            Some(_) => {}
+    pub(super) fn delete(&mut self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
+        let Some(stored) = self.read(scope, id)? else { return Ok(Changed::NotFound) };
+        if !stored.job.status.is_terminal() || stored.followed {
+            return Ok(Changed::Refused(Box::new(stored)));
         }
         let row = self.places.remove(&id).and_then(|place| self.rows.remove(&place));
         self.events.remove(id);
-        row.map_or(Changed::NotFound, |row| Changed::Done(Box::new(row.stored)))
+        Ok(row.map_or(Changed::NotFound, |row| Changed::Done(Box::new(row.stored))))
     }
 
     /// Notes that a job writes to a storage; false if there is no such job.
     pub(super) fn note_storage(&mut self, id: JobId, storage_id: &str) -> bool {
-        let Some(row) = self.row(&Scope::Everything, id) else { return false };
+        let Some(row) = self.places.get(&id).and_then(|place| self.rows.get_mut(place)) else { return false };
         row.storages.insert(storage_id.to_owned());
         true
     }
@@ -220,7 +317,7 @@ impl Jobs {
 }
 
 /// The event of a job's transition from a status to the one that it has now; its id comes later.
-fn event(job: &Job, from: Status, at: Timestamp, cause: Cause, actor: Actor) -> JobEvent {
+pub(super) fn event(job: &Job, from: Status, at: Timestamp, cause: Cause, actor: Actor) -> JobEvent {
     JobEvent {
         id: String::new(),
         job_id: job.id,
@@ -236,6 +333,16 @@ fn event(job: &Job, from: Status, at: Timestamp, cause: Cause, actor: Actor) -> 
         memory_peak_bytes: None,
         cpu_time_ms: None,
     }
+}
+
+fn missing() -> StoreError {
+    StoreError::Internal("a job's row is missing".to_owned())
+}
+
+/// What follows from a status for the times of the end.
+pub(super) fn set_end(job: &mut Job, at: Timestamp) {
+    job.finished_at = job.status.is_terminal().then_some(at);
+    job.expires_at = job.finished_at.and_then(|at| queue::expires_at(&job.spec, at));
 }
 
 fn matches(query: &JobQuery, stored: &StoredJob) -> bool {

@@ -2,10 +2,12 @@
 
 mod events;
 mod jobs;
+mod queue;
 mod requests;
 
 use self::jobs::Jobs;
 use self::requests::Requests;
+use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
     Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
     StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
@@ -54,11 +56,11 @@ impl ControlStore for MemoryControl {
     }
 
     async fn read_job(&self, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError> {
-        self.with(|kept| kept.jobs.read(scope, id).cloned())
+        self.with(|kept| kept.jobs.read(scope, id))?
     }
 
     async fn list_jobs(&self, query: JobQuery) -> Result<JobList, StoreError> {
-        self.with(|kept| kept.jobs.list(&query))
+        self.with(|kept| kept.jobs.list(&query))?
     }
 
     async fn job_types(&self, scope: &Scope) -> Result<Vec<String>, StoreError> {
@@ -72,11 +74,11 @@ impl ControlStore for MemoryControl {
         change: JobChange,
         now: Timestamp,
     ) -> Result<Changed, StoreError> {
-        self.with(|kept| kept.jobs.change(scope, id, change, now))
+        self.with(|kept| kept.jobs.change(scope, id, change, now))?
     }
 
     async fn transition(&self, transitions: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError> {
-        self.with(|kept| transitions.into_iter().map(|transition| kept.jobs.transition(transition)).collect())
+        self.with(|kept| transitions.into_iter().map(|transition| kept.jobs.transition(transition)).collect())?
     }
 
     async fn claim_due(
@@ -85,7 +87,23 @@ impl ControlStore for MemoryControl {
         now: Timestamp,
         free: usize,
     ) -> Result<Vec<StoredJob>, StoreError> {
-        self.with(|kept| kept.jobs.claim_due(executor, now, free))
+        self.with(|kept| kept.jobs.claim_due(executor, now, free))?
+    }
+
+    async fn limit(&self, limits: &Limits, now: Timestamp, step: usize) -> Result<bool, StoreError> {
+        self.with(|kept| kept.jobs.limit(limits, now, step))?
+    }
+
+    async fn resolve_dependents(&self, now: Timestamp, step: usize) -> Result<Resolved, StoreError> {
+        self.with(|kept| turns::resolve(&mut kept.jobs, now, step))?
+    }
+
+    async fn release_due(&self, now: Timestamp, step: usize) -> Result<Due, StoreError> {
+        self.with(|kept| turns::due(&mut kept.jobs, now, step))?
+    }
+
+    async fn expired_jobs(&self, now: Timestamp, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
+        self.with(|kept| kept.jobs.expired(now, limit))
     }
 
     async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
@@ -115,7 +133,7 @@ impl ControlStore for MemoryControl {
     }
 
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
-        self.with(|kept| kept.jobs.delete(scope, id))
+        self.with(|kept| kept.jobs.delete(scope, id))?
     }
 
     async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<bool, StoreError> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long a statement waits for a lock that another process holds (a backup, a shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements kept by each connection; there are fewer.
-const STATEMENTS: usize = 96;
+const STATEMENTS: usize = 160;
 
 /// Settings of the writing connection. A checkpoint comes every 8192 pages (32 MiB) of the write-ahead log.
 const WRITER_PRAGMAS: &str = "

@@ -2,17 +2,21 @@
 
 use super::counts::Owner;
 use super::events::{self, NewEvent};
+use super::queue;
 use super::rows::{self, Place};
 use super::writer::Tx;
+use crate::store::queue as turns;
 use crate::store::{AttemptEnd, Changed, JobChange, NewJob, Scope, StoreError, StoredJob};
 use docket_contract::history::Actor;
-use docket_contract::job::{DEFAULT_PRIORITY, JobSpec};
+use docket_contract::job::JobSpec;
 use docket_contract::{JobId, Status, Timestamp};
 use rusqlite::{Connection, params};
 
 const INSERT: &str = "
-    INSERT INTO job (id, organization, user, type, storage, status, priority, created_at, modified_at, tagged, executor)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)
+    INSERT INTO job (
+        id, organization, user, type, storage, status, rank, created_at, modified_at, tagged, executor, ttl
+    )
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11)
     ON CONFLICT (id) DO NOTHING";
 const INSERT_BODY: &str = "
     INSERT INTO job_body (seq, spec, rerun_of, rerun_failed)
@@ -25,9 +29,9 @@ const CHANGE: &str = "
     UPDATE job
     SET modified_at = ?2, progress = coalesce(?3, progress), status_message = coalesce(?4, status_message)
     WHERE seq = ?1";
-const CHANGE_PRIORITY: &str = "
+const CHANGE_RANK: &str = "
     UPDATE job
-    SET priority = ?2
+    SET rank = ?2
     WHERE seq = ?1";
 const CHANGE_CANCEL: &str = "
     UPDATE job
@@ -71,8 +75,45 @@ pub(super) fn encode(spec: &JobSpec) -> Result<String, StoreError> {
     serde_json::to_string(spec).map_err(|error| StoreError::Internal(format!("a spec can't be written: {error}")))
 }
 
-/// Stores a job; `spec` is its encoded spec. Answers the job that has the id already, if there is one.
-pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option<StoredJob>, StoreError> {
+/// What became of a new job.
+pub(super) enum Inserted {
+    /// It is stored as it came.
+    New,
+    /// It is stored, or was already, and stands so.
+    As(Box<StoredJob>),
+    /// Nothing was stored: the dependency with this index is no job of the organization.
+    NoDependency(usize),
+}
+
+/// Stores a job; `spec` is its encoded spec. A job that has the id already stays.
+pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Inserted, StoreError> {
+    if !turns::is_held(new) {
+        return match insert_row(tx, new, spec)? {
+            Some(_) => Ok(Inserted::New),
+            None => known(tx, new),
+        };
+    }
+    if rows::find(tx.connection, &Scope::Everything, new.id)?.is_some() {
+        return known(tx, new);
+    }
+    let dependencies = match turns::prepare(tx, new)? {
+        Ok(dependencies) => dependencies,
+        Err(index) => return Ok(Inserted::NoDependency(index)),
+    };
+    let Some(seq) = insert_row(tx, new, spec)? else { return known(tx, new) };
+    turns::admit(tx, seq, new, dependencies)?;
+    rows::read(tx.connection, seq).map(|stored| Inserted::As(Box::new(stored)))
+}
+
+/// The job that has the id of a new one already.
+fn known(tx: &Tx<'_>, new: &NewJob) -> Result<Inserted, StoreError> {
+    let scope = Scope::Organization(new.organization.clone());
+    let taken = || StoreError::Internal("the id is that of another organization's job".to_owned());
+    read(tx.connection, &scope, new.id)?.ok_or_else(taken).map(|stored| Inserted::As(Box::new(stored)))
+}
+
+/// Answers the place of the new row; `None` if the id is taken.
+fn insert_row(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option<i64>, StoreError> {
     let owner = Owner {
         organization: tx.names.number(tx.connection, &new.organization)?,
         user: tx.names.number(tx.connection, &new.user)?,
@@ -88,15 +129,14 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option
         owner.job_type,
         new.spec.result_storage_id,
         new.status.number(),
-        new.spec.priority.unwrap_or(DEFAULT_PRIORITY),
+        turns::rank(new.created_at, new.spec.priority),
         new.created_at.as_millis(),
         !new.spec.tags.is_empty(),
         new.spec.executor.unwrap_or_default().number(),
+        new.spec.ttl_seconds_after_finished,
     ])?;
     if inserted == 0 {
-        let scope = Scope::Organization(new.organization.clone());
-        let taken = || StoreError::Internal("the id is that of another organization's job".to_owned());
-        return read(tx.connection, &scope, new.id)?.ok_or_else(taken).map(Some);
+        return Ok(None);
     }
     let seq = tx.connection.last_insert_rowid();
     let rerun_of = new.rerun.as_ref().map(|rerun| rerun.of.0.as_bytes());
@@ -120,7 +160,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option
         };
         events::insert(tx, &event)?;
     }
-    Ok(None)
+    Ok(Some(seq))
 }
 
 /// One job of a scope.
@@ -145,7 +185,9 @@ pub(super) fn change(
     let narrow = params![seq, now.as_millis(), change.progress, change.status_message];
     tx.connection.prepare_cached(CHANGE)?.execute(narrow)?;
     if let Some(priority) = change.priority {
-        tx.connection.prepare_cached(CHANGE_PRIORITY)?.execute(params![seq, priority])?;
+        let rank = turns::rank(before.job.created_at, Some(priority));
+        tx.connection.prepare_cached(CHANGE_RANK)?.execute(params![seq, rank])?;
+        queue::change_rank(tx, seq, rank)?;
     }
     if let Some(cancel) = &change.cancel {
         let cancel = params![seq, cancel.grace_period_seconds, cancel.reason];
@@ -172,12 +214,12 @@ fn change_spec(tx: &mut Tx<'_>, place: Place, mut spec: JobSpec, change: &JobCha
     Ok(())
 }
 
-/// Removes a job that has ended.
+/// Removes a job that has ended, and whose end is known to all that depended on it.
 pub(super) fn delete(tx: &mut Tx<'_>, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
     let Some(place) = rows::find(tx.connection, scope, id)? else { return Ok(Changed::NotFound) };
     let Place { seq, owner, status } = place;
     let job = Box::new(rows::read(tx.connection, seq)?);
-    if !status.is_terminal() {
+    if !status.is_terminal() || job.followed {
         return Ok(Changed::Refused(job));
     }
     for statement in [DELETE, DELETE_BODY, DELETE_STORAGES] {

@@ -13,6 +13,7 @@ mod keys;
 mod list;
 mod names;
 mod plan;
+mod queue;
 mod readers;
 mod requests;
 mod rows;
@@ -22,8 +23,10 @@ mod transitions;
 mod walks;
 mod writer;
 
+use self::jobs::Inserted;
 use self::readers::Readers;
 use self::writer::{Tx, Writer};
+use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
     Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
     StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
@@ -32,6 +35,7 @@ use async_trait::async_trait;
 use docket_contract::job::ExecutorKind;
 use docket_contract::{JobId, Timestamp};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 mod migrations {
@@ -42,6 +46,7 @@ mod migrations {
 pub struct SqliteControl {
     writer: Writer,
     readers: Readers,
+    limits: Mutex<Arc<Limits>>,
 }
 
 impl SqliteControl {
@@ -54,7 +59,11 @@ impl SqliteControl {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = connection::open_writer(path)?;
         migrations::migrations::runner().run(&mut connection).map_err(connection::migration_failed)?;
-        Ok(Self { readers: Readers::open(path)?, writer: Writer::start(connection)? })
+        Ok(Self { readers: Readers::open(path)?, writer: Writer::start(connection)?, limits: Mutex::default() })
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -63,8 +72,12 @@ impl ControlStore for SqliteControl {
     async fn insert_job(&self, job: NewJob) -> Result<StoredJob, StoreError> {
         let spec = jobs::encode(&job.spec)?;
         let insert = |tx: &mut Tx<'_>, (job, spec): &(NewJob, String)| jobs::insert(tx, job, spec);
-        let ((job, _), known) = self.writer.write_and_return((job, spec), insert).await?;
-        Ok(known.unwrap_or_else(|| job.stored()))
+        let ((job, _), inserted) = self.writer.write_and_return((job, spec), insert).await?;
+        match inserted {
+            Inserted::New => Ok(job.stored()),
+            Inserted::As(stored) => Ok(*stored),
+            Inserted::NoDependency(index) => Err(StoreError::NoDependency(index)),
+        }
     }
 
     async fn read_job(&self, scope: &Scope, id: JobId) -> Result<Option<StoredJob>, StoreError> {
@@ -102,7 +115,41 @@ impl ControlStore for SqliteControl {
         now: Timestamp,
         free: usize,
     ) -> Result<Vec<StoredJob>, StoreError> {
-        self.writer.write((), move |tx, ()| transitions::claim_due(tx, executor, now, free)).await
+        let mut claimed: Vec<StoredJob> = Vec::new();
+        loop {
+            let (limits, room) = (self.limits(), free - claimed.len());
+            let claim = move |tx: &mut Tx<'_>, (): &()| transitions::claim_due(tx, &limits, executor, now, room);
+            match self.writer.write((), claim).await {
+                Ok(step) => {
+                    claimed.extend(step.claimed);
+                    if !step.more {
+                        return Ok(claimed);
+                    }
+                }
+                // What was claimed is durable: it must not get lost.
+                Err(error) if claimed.is_empty() => return Err(error),
+                Err(_) => return Ok(claimed),
+            }
+        }
+    }
+
+    async fn limit(&self, limits: &Limits, now: Timestamp, step: usize) -> Result<bool, StoreError> {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits.clone());
+        let limits = self.limits();
+        let recall = move |tx: &mut Tx<'_>, (): &()| turns::recall(tx, &limits, now, step);
+        Ok(self.writer.write((), recall).await? == step)
+    }
+
+    async fn resolve_dependents(&self, now: Timestamp, step: usize) -> Result<Resolved, StoreError> {
+        self.writer.write((), move |tx, ()| turns::resolve(tx, now, step)).await
+    }
+
+    async fn release_due(&self, now: Timestamp, step: usize) -> Result<Due, StoreError> {
+        self.writer.write((), move |tx, ()| turns::due(tx, now, step)).await
+    }
+
+    async fn expired_jobs(&self, now: Timestamp, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
+        self.readers.read(move |connection| queue::expired(connection, now, limit)).await
     }
 
     async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {

@@ -1,6 +1,8 @@
 //! Rows of jobs and what they mean.
 
 use super::counts::Owner;
+use super::queue;
+use crate::store::queue::explain;
 use crate::store::{CancelRequest, Scope, StoreError, StoredJob};
 use docket_contract::{Job, JobId, Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -13,7 +15,7 @@ macro_rules! stored {
             "
     SELECT j.id, o.text, u.text, j.status, j.attempt, j.claimed, j.progress, j.created_at, j.modified_at, j.started_at,
         j.finished_at, j.exit_code, j.status_message, j.cancel_grace, j.cancel_reason, b.spec, b.result_data,
-        b.rerun_of, b.rerun_failed
+        b.rerun_of, b.rerun_failed, j.expires_at, j.followed, j.wait, j.due_at
     FROM job AS j
         JOIN job_body AS b ON b.seq = j.seq
         JOIN name AS o ON o.id = j.organization
@@ -52,9 +54,15 @@ pub(super) fn find(connection: &Connection, scope: &Scope, id: JobId) -> Result<
     Ok(place.optional()?)
 }
 
-/// Reads a job that is known to be there.
+/// Reads a job that is known to be there; one that waits tells what it waits for now.
 pub(super) fn read(connection: &Connection, seq: i64) -> Result<StoredJob, StoreError> {
-    Ok(connection.prepare_cached(BY_SEQ)?.query_row(params![seq], job)?)
+    let mut statement = connection.prepare_cached(BY_SEQ)?;
+    let (mut stored, wait, due_at) =
+        statement.query_row(params![seq], |row| Ok((job(row)?, queue::wait(row, 21)?, time(row, 22)?)))?;
+    if let Some(message) = explain(connection, seq, wait, due_at)? {
+        stored.job.status_message = Some(message);
+    }
+    Ok(stored)
 }
 
 /// The organization that a scope is limited to.
@@ -84,7 +92,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         modified_at: Timestamp::from_millis(row.get(8)?),
         started_at: time(row, 9)?,
         finished_at: time(row, 10)?,
-        expires_at: None,
+        expires_at: time(row, 19)?,
         attempt: row.get(4)?,
         exit_code: row.get(11)?,
         result_data: row.get(16)?,
@@ -92,7 +100,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         only_failed_records: row.get(18)?,
         attachments: Vec::new(),
     };
-    Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, cancel })
+    Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, followed: row.get(20)?, cancel })
 }
 
 /// The status that a column names.

@@ -31,6 +31,10 @@ impl Fixture for File {
     async fn open(&self) -> Arc<dyn ControlStore> {
         Arc::new(SqliteControl::open(&self.path()).expect("the file opens"))
     }
+
+    fn check(&self) {
+        kill::check(&self.path());
+    }
 }
 
 control_suite!(File::new());

@@ -2,8 +2,10 @@
 
 use super::counts::Owner;
 use super::events::{self, NewEvent};
+use super::queue;
 use super::rows::{self, stored};
 use super::writer::Tx;
+use crate::store::queue::{self as turns, Claims, Limits, Wait};
 use crate::store::{AttemptEnd, StoreError, StoredJob, Transition};
 use docket_contract::history::{Actor, Cause};
 use docket_contract::job::ExecutorKind;
@@ -14,10 +16,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 const MOVE: &str = "
     UPDATE job
     SET status = ?5, claimed = claimed AND ?6, modified_at = ?7, started_at = coalesce(started_at, ?8),
-        finished_at = ?9, progress = coalesce(?10, progress), status_message = ?11,
+        finished_at = ?9, expires_at = ?9 + 1000 * ttl, progress = coalesce(?10, progress), status_message = ?11,
         exit_code = coalesce(?12, exit_code)
     WHERE id = ?1 AND attempt = ?2 AND status = ?3 AND claimed = ?4
-    RETURNING seq, organization, user, type, tagged, attempt";
+    RETURNING seq, organization, user, type, tagged, attempt, wait, holds AND NOT claimed";
 /// By `job_persisted`.
 const QUEUE: &str = "
     UPDATE job
@@ -39,18 +41,6 @@ const MOVE_TAGS: &str = "
         FROM job_body AS b, json_each(b.spec, '$.tags') AS t
         WHERE b.seq = ?2
     )";
-/// By `job_ready`.
-const READY: &str = "
-    SELECT seq
-    FROM job INDEXED BY job_ready
-    WHERE status = 3 AND claimed = 0 AND executor = ?1
-    ORDER BY priority DESC, seq
-    LIMIT ?2";
-/// By the primary key. What belongs to the attempt before begins anew.
-const CLAIM: &str = "
-    UPDATE job
-    SET claimed = 1, attempt = attempt + 1, modified_at = ?2, started_at = NULL, exit_code = NULL, progress = 0
-    WHERE seq = ?1";
 /// By `job_claimed`.
 const CLAIMED: &str = stored!("WHERE j.claimed = 1 AND j.executor = ?1 ORDER BY j.seq");
 
@@ -85,9 +75,9 @@ fn make_one(tx: &mut Tx<'_>, transition: &Transition) -> Result<Option<StoredJob
             transition.status_message,
             transition.exit_code,
         ],
-        moved,
+        |row| Ok((moved(row)?, queue::wait(row, 6)?, row.get::<_, bool>(7)?)),
     );
-    let Some(moved) = moved.optional()? else { return Ok(None) };
+    let Some((moved, wait, holds)) = moved.optional()? else { return Ok(None) };
     follow(tx, &moved, transition.from, to)?;
     let event = NewEvent {
         message: transition.status_message.as_deref(),
@@ -96,16 +86,26 @@ fn make_one(tx: &mut Tx<'_>, transition: &Transition) -> Result<Option<StoredJob
         ..moved.event(transition.from, to, at, transition.cause, &transition.actor)
     };
     events::insert(tx, &event)?;
+    if wait != Wait::Nothing {
+        turns::leave(tx, moved.seq, wait, at)?;
+    }
+    if holds {
+        turns::release(tx, moved.seq, at)?;
+    }
+    if let Some(due_at) = transition.due_at.filter(|_| to == Status::Waiting) {
+        queue::wait_for_retry(tx, moved.seq, due_at)?;
+    }
     rows::read(tx.connection, moved.seq).map(Some)
 }
 
-/// Hands PERSISTED jobs to the queue, a step at a time, and claims up to `free` queued ones.
+/// Hands PERSISTED jobs to the queue, a step at a time, and claims up to `free` ready ones of an executor.
 pub(super) fn claim_due(
     tx: &mut Tx<'_>,
+    limits: &Limits,
     executor: ExecutorKind,
     now: Timestamp,
     free: usize,
-) -> Result<Vec<StoredJob>, StoreError> {
+) -> Result<Claims, StoreError> {
     let mut queue = tx.connection.prepare_cached(QUEUE)?;
     for row in queue.query_map(params![now.as_millis(), QUEUE_STEP], moved)? {
         let moved = row?;
@@ -113,17 +113,7 @@ pub(super) fn claim_due(
         follow(tx, &moved, from, to)?;
         events::insert(tx, &moved.event(from, to, now, Cause::Queued, &Actor::SERVER))?;
     }
-    if free == 0 {
-        return Ok(Vec::new());
-    }
-    let mut ready = tx.connection.prepare_cached(READY)?;
-    let limit = i64::try_from(free).unwrap_or(i64::MAX);
-    let due = ready.query_map(params![executor.number(), limit], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-    let claim = |seq: i64| {
-        tx.connection.prepare_cached(CLAIM)?.execute(params![seq, now.as_millis()])?;
-        rows::read(tx.connection, seq)
-    };
-    due.into_iter().map(claim).collect()
+    turns::claim(tx, limits, executor, now, free)
 }
 
 /// All claimed jobs of an executor. A job that has ended is not claimed any more.
@@ -134,15 +124,23 @@ pub(super) fn claimed(connection: &Connection, executor: ExecutorKind) -> Result
 }
 
 /// A job that has got another status.
-struct Moved {
-    seq: i64,
-    owner: Owner,
-    tagged: bool,
-    attempt: i32,
+pub(super) struct Moved {
+    pub(super) seq: i64,
+    pub(super) owner: Owner,
+    pub(super) tagged: bool,
+    pub(super) attempt: i32,
 }
 
 impl Moved {
-    fn event<'a>(&self, from: Status, to: Status, at: Timestamp, cause: Cause, actor: &'a Actor) -> NewEvent<'a> {
+    /// The event of its transition.
+    pub(super) fn event<'a>(
+        &self,
+        from: Status,
+        to: Status,
+        at: Timestamp,
+        cause: Cause,
+        actor: &'a Actor,
+    ) -> NewEvent<'a> {
         NewEvent {
             seq: self.seq,
             organization: self.owner.organization,
@@ -159,13 +157,13 @@ impl Moved {
     }
 }
 
-fn moved(row: &Row<'_>) -> rusqlite::Result<Moved> {
+pub(super) fn moved(row: &Row<'_>) -> rusqlite::Result<Moved> {
     let owner = Owner { organization: row.get(1)?, user: row.get(2)?, job_type: row.get(3)? };
     Ok(Moved { seq: row.get(0)?, owner, tagged: row.get(4)?, attempt: row.get(5)? })
 }
 
 /// Moves what is kept by status beside the job: counters and tags.
-fn follow(tx: &mut Tx<'_>, moved: &Moved, from: Status, to: Status) -> Result<(), StoreError> {
+pub(super) fn follow(tx: &mut Tx<'_>, moved: &Moved, from: Status, to: Status) -> Result<(), StoreError> {
     tx.counts.remove(moved.owner, from);
     tx.counts.add(moved.owner, to);
     if moved.tagged {

@@ -121,7 +121,7 @@ fn run_and_kill(path: &Path, lines: usize) -> Vec<(JobId, u8)> {
 }
 
 /// Statements that find rows where the tables contradict each other; none may find any.
-const CONTRADICTIONS: [&str; 7] = [
+const CONTRADICTIONS: [&str; 12] = [
     "SELECT organization, type, status, count(*) FROM job GROUP BY 1, 2, 3 EXCEPT SELECT * FROM job_count",
     "SELECT * FROM job_count EXCEPT SELECT organization, type, status, count(*) FROM job GROUP BY 1, 2, 3",
     "SELECT organization, user, type, status, count(*) FROM job GROUP BY 1, 2, 3, 4 EXCEPT SELECT * FROM job_user_count",
@@ -135,6 +135,27 @@ const CONTRADICTIONS: [&str; 7] = [
     "SELECT seq FROM job WHERE seq NOT IN (SELECT seq FROM job_body)
     UNION ALL SELECT seq FROM job_body AS b, json_each(b.spec, '$.tags') AS t
         WHERE NOT EXISTS (SELECT 1 FROM job_tag AS x WHERE x.tag = t.value AND x.seq = b.seq)",
+    // Gates are held by claimed jobs only, and their rows tell so; a lock has one holder.
+    "SELECT seq FROM job AS j WHERE holds <> EXISTS (SELECT 1 FROM gate_holder AS h WHERE h.seq = j.seq)
+    UNION ALL SELECT seq FROM gate_holder WHERE seq NOT IN (SELECT seq FROM job WHERE claimed = 1)
+    UNION ALL SELECT 1 FROM gate_holder WHERE kind = 0 GROUP BY organization, kind, name HAVING count(*) > 1",
+    // A job is at a gate exactly while it waits there or was called.
+    "SELECT seq FROM job AS j
+        WHERE (wait IN (2, 3)) <> EXISTS (SELECT 1 FROM gate_waiter AS w WHERE w.seq = j.seq AND w.rank = j.rank
+            AND w.called = (j.wait = 3))
+    UNION ALL SELECT seq FROM gate_waiter WHERE seq NOT IN (SELECT seq FROM job)",
+    // Who waits at a lock waits for a holder, or for somebody who was called.
+    "SELECT 1 FROM gate_waiter AS w WHERE kind = 0 AND called = 0
+        AND NOT EXISTS (SELECT 1 FROM gate_holder AS h
+            WHERE (h.organization, h.kind, h.name) = (w.organization, w.kind, w.name))
+        AND NOT EXISTS (SELECT 1 FROM gate_waiter AS c
+            WHERE (c.organization, c.kind, c.name) = (w.organization, w.kind, w.name) AND c.called = 1)",
+    // What holds a job back fits its status.
+    "SELECT seq FROM job WHERE wait IN (1, 2, 4) AND status <> 4 OR wait = 3 AND (status <> 3 OR claimed = 1)
+        OR due_at IS NOT NULL AND wait NOT IN (1, 4)",
+    // Whoever depends on a job waits, and the job knows that it is followed.
+    "SELECT 1 FROM dependency AS d LEFT JOIN job AS j ON j.seq = d.seq LEFT JOIN job AS u ON u.seq = d.upstream
+        WHERE j.wait IS NOT 1 OR u.followed IS NOT 1",
 ];
 
 /// Checks that the file is whole and that its tables agree.

@@ -1,0 +1,239 @@
+//! The rows of the queue in memory.
+
+use super::jobs::{Jobs, event, set_end};
+use crate::store::queue::{self, Dependent, Gate, Move, Reads, Rows, Wait};
+use crate::store::{Scope, StoreError, StoredJob};
+use docket_contract::history::{Actor, JobEvent};
+use docket_contract::job::{DependencyCondition, ExecutorKind};
+use docket_contract::{JobId, Status, Timestamp};
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+/// Who is at a gate, by their places.
+#[derive(Default)]
+pub(super) struct AtGate {
+    holders: BTreeSet<u64>,
+    /// By rank.
+    waiting: BTreeSet<(i64, u64)>,
+    called: BTreeSet<u64>,
+}
+
+fn condition(number: u8) -> Result<DependencyCondition, StoreError> {
+    queue::condition_from_number(number).ok_or_else(|| StoreError::Internal("no such condition".to_owned()))
+}
+
+impl Reads for Jobs {
+    type Key = u64;
+
+    fn dependencies(&self, key: u64) -> Result<Vec<(JobId, DependencyCondition)>, StoreError> {
+        let Some(row) = self.rows.get(&key) else { return Ok(Vec::new()) };
+        let open = row.upstream.iter().filter_map(|(on, number)| Some((self.rows.get(on)?.stored.job.id, *number)));
+        open.map(|(id, number)| Ok((id, condition(number)?))).collect()
+    }
+
+    fn gate_of(&self, key: u64) -> Result<Option<Gate>, StoreError> {
+        Ok(self.rows.get(&key).and_then(|row| row.at.clone()))
+    }
+
+    fn holder(&self, gate: &Gate) -> Result<Option<JobId>, StoreError> {
+        let holder = self.gates.get(gate).and_then(|gate| gate.holders.first());
+        Ok(holder.and_then(|holder| self.rows.get(holder)).map(|row| row.stored.job.id))
+    }
+}
+
+impl Rows for Jobs {
+    fn find(&mut self, organization: &str, id: JobId) -> Result<Option<(u64, Status)>, StoreError> {
+        let stored = Jobs::read(self, &Scope::Organization(organization.to_owned()), id)?;
+        Ok(self.place(id).zip(stored.map(|stored| stored.job.status)))
+    }
+
+    fn read(&mut self, key: u64) -> Result<StoredJob, StoreError> {
+        self.shown(key)
+    }
+
+    fn ready(&mut self, executor: ExecutorKind, limit: usize) -> Result<Vec<(u64, Wait)>, StoreError> {
+        let is_ready = |stored: &StoredJob| {
+            stored.job.status == Status::Scheduled && !stored.claimed && stored.executor() == executor
+        };
+        let rows = self.rows.iter().filter(|(_, row)| is_ready(&row.stored));
+        let mut ready: Vec<_> = rows.map(|(place, row)| (row.rank(), *place, row.wait)).collect();
+        ready.sort_unstable_by_key(|(rank, place, _)| (*rank, *place));
+        Ok(ready.into_iter().take(limit).map(|(_, place, wait)| (place, wait)).collect())
+    }
+
+    fn claim(&mut self, key: u64, job: &StoredJob, _holds: bool) -> Result<(), StoreError> {
+        let row = self.at(key)?;
+        row.stored = job.clone();
+        row.wait = Wait::Nothing;
+        Ok(())
+    }
+
+    fn put(&mut self, key: u64, to: &Move) -> Result<(), StoreError> {
+        let row = self.at(key)?;
+        (row.wait, row.due_at) = (to.wait, to.due_at);
+        let job = &mut row.stored.job;
+        (job.status, job.modified_at, job.status_message) = (to.to, to.at, to.message.clone());
+        set_end(job, to.at);
+        let event = event(job, to.from, to.at, to.event.into(), Actor::SERVER);
+        let (organization, message) = (row.stored.organization.clone(), to.message.clone());
+        self.events.add(&organization, JobEvent { message, ..event });
+        Ok(())
+    }
+
+    fn clear_wait(&mut self, key: u64) -> Result<(), StoreError> {
+        let row = self.at(key)?;
+        (row.wait, row.due_at) = (Wait::Nothing, None);
+        Ok(())
+    }
+
+    fn holders(&mut self, gate: &Gate, most: usize) -> Result<usize, StoreError> {
+        Ok(self.gates.get(gate).map_or(0, |gate| gate.holders.len()).min(most))
+    }
+
+    fn claimed(&mut self) -> Result<Vec<u64>, StoreError> {
+        Ok(self.rows.iter().filter(|(_, row)| row.stored.claimed).map(|(place, _)| *place).collect())
+    }
+
+    fn set_holds(&mut self, _key: u64) -> Result<(), StoreError> {
+        // The gates themselves stand in the row.
+        Ok(())
+    }
+
+    fn hold(&mut self, gate: &Gate, key: u64) -> Result<(), StoreError> {
+        self.at(key)?.holds.insert(gate.clone());
+        self.gates.entry(gate.clone()).or_default().holders.insert(key);
+        Ok(())
+    }
+
+    fn release(&mut self, key: u64) -> Result<Vec<Gate>, StoreError> {
+        let held = std::mem::take(&mut self.at(key)?.holds);
+        for gate in &held {
+            self.change_gate(gate, |at| at.holders.remove(&key));
+        }
+        Ok(held.into_iter().collect())
+    }
+
+    fn wait_at(&mut self, gate: &Gate, rank: i64, key: u64) -> Result<(), StoreError> {
+        self.at(key)?.at = Some(gate.clone());
+        self.gates.entry(gate.clone()).or_default().waiting.insert((rank, key));
+        Ok(())
+    }
+
+    fn next_at(&mut self, gate: &Gate) -> Result<Option<u64>, StoreError> {
+        Ok(self.gates.get(gate).and_then(|at| at.waiting.first()).map(|(_, key)| *key))
+    }
+
+    fn call(&mut self, gate: &Gate, key: u64) -> Result<(), StoreError> {
+        let rank = self.at(key)?.rank();
+        let at = self.gates.entry(gate.clone()).or_default();
+        at.waiting.remove(&(rank, key));
+        at.called.insert(key);
+        Ok(())
+    }
+
+    fn called(&mut self, gate: &Gate, most: usize) -> Result<usize, StoreError> {
+        Ok(self.gates.get(gate).map_or(0, |gate| gate.called.len()).min(most))
+    }
+
+    fn leave(&mut self, key: u64) -> Result<Option<(Gate, bool)>, StoreError> {
+        let row = self.at(key)?;
+        let (rank, gate) = (row.rank(), row.at.take());
+        let Some(gate) = gate else { return Ok(None) };
+        let called = self.change_gate(&gate, |at| {
+            at.waiting.remove(&(rank, key));
+            at.called.remove(&key)
+        });
+        Ok(Some((gate, called)))
+    }
+
+    fn gates_with_waiters(&mut self, after: Option<&Gate>, limit: usize) -> Result<Vec<Gate>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let gates = self.gates.range((from, Bound::Unbounded)).filter(|(_, at)| !at.waiting.is_empty());
+        Ok(gates.take(limit).map(|(gate, _)| gate.clone()).collect())
+    }
+
+    fn depend(&mut self, key: u64, on: u64, condition: DependencyCondition) -> Result<(), StoreError> {
+        let condition = queue::condition_number(condition);
+        self.at(key)?.upstream.insert((on, condition));
+        let upstream = self.at(on)?;
+        upstream.stored.followed = true;
+        upstream.dependents.insert((key, condition));
+        Ok(())
+    }
+
+    fn dependents(&mut self, on: u64, limit: usize) -> Result<Vec<Dependent<u64>>, StoreError> {
+        let dependents = self.at(on)?.dependents.iter().take(limit);
+        dependents.map(|(key, number)| Ok(Dependent { key: *key, condition: condition(*number)? })).collect()
+    }
+
+    fn fulfil(&mut self, on: u64, dependent: Dependent<u64>) -> Result<bool, StoreError> {
+        let Dependent { key, condition } = dependent;
+        let condition = queue::condition_number(condition);
+        self.at(on)?.dependents.remove(&(key, condition));
+        let row = self.at(key)?;
+        row.upstream.remove(&(on, condition));
+        Ok(!row.upstream.is_empty())
+    }
+
+    fn drop_dependencies(&mut self, key: u64) -> Result<(), StoreError> {
+        for (on, condition) in std::mem::take(&mut self.at(key)?.upstream) {
+            self.at(on)?.dependents.remove(&(key, condition));
+        }
+        Ok(())
+    }
+
+    fn ended_upstream(&mut self) -> Result<Option<(u64, JobId, Status)>, StoreError> {
+        let ended = |stored: &StoredJob| stored.followed && stored.job.status.is_terminal();
+        let found = self.rows.iter().find(|(_, row)| ended(&row.stored));
+        Ok(found.map(|(place, row)| (*place, row.stored.job.id, row.stored.job.status)))
+    }
+
+    fn clear_followed(&mut self, on: u64) -> Result<(), StoreError> {
+        self.at(on)?.stored.followed = false;
+        Ok(())
+    }
+
+    fn due_at(&mut self, key: u64) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.at(key)?.due_at)
+    }
+
+    fn due(&mut self, now: Timestamp, limit: usize) -> Result<Vec<(u64, Wait)>, StoreError> {
+        let rows = self.rows.iter().filter_map(|(place, row)| Some((row.due_at?, *place, row.wait)));
+        let mut due: Vec<_> = rows.filter(|(at, ..)| *at <= now).collect();
+        due.sort_unstable_by_key(|(at, place, _)| (*at, *place));
+        Ok(due.into_iter().take(limit).map(|(_, place, wait)| (place, wait)).collect())
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.rows.values().filter_map(|row| row.due_at).min())
+    }
+
+    fn clear_due(&mut self, key: u64) -> Result<(), StoreError> {
+        self.at(key)?.due_at = None;
+        Ok(())
+    }
+}
+
+impl Jobs {
+    /// A job that waits at a gate has another rank than before.
+    pub(super) fn move_rank(&mut self, key: u64, before: i64) -> Result<(), StoreError> {
+        let row = self.at(key)?;
+        let (rank, gate) = (row.rank(), row.at.clone());
+        if let Some(at) = gate.and_then(|gate| self.gates.get_mut(&gate))
+            && at.waiting.remove(&(before, key))
+        {
+            at.waiting.insert((rank, key));
+        }
+        Ok(())
+    }
+
+    /// Changes a gate; one where nobody is any more goes.
+    fn change_gate(&mut self, gate: &Gate, change: impl FnOnce(&mut AtGate) -> bool) -> bool {
+        let Some(at) = self.gates.get_mut(gate) else { return false };
+        let changed = change(at);
+        if at.holders.is_empty() && at.waiting.is_empty() && at.called.is_empty() {
+            self.gates.remove(gate);
+        }
+        changed
+    }
+}

@@ -1,0 +1,114 @@
+//! Claims: ready jobs in order of rank, each with all of its gates or none.
+
+use super::gates::{self, Gate, GateKind};
+use super::limits::Limits;
+use super::{Move, Rows, Wait, rank};
+use crate::store::{StoreError, StoredJob};
+use docket_contract::job::ExecutorKind;
+use docket_contract::state::Event;
+use docket_contract::{Status, Timestamp};
+
+/// Jobs looked at in one step: what one transaction may cost when most of them find their gates shut.
+const LOOKS: usize = 256;
+
+/// What one step of claiming gave.
+#[derive(Debug)]
+pub struct Claims {
+    /// The claimed jobs, as they are now.
+    pub claimed: Vec<StoredJob>,
+    /// Ready jobs may be left though there was room: go on with another step.
+    pub more: bool,
+}
+
+/// Claims up to `free` ready jobs of an executor.
+pub fn claim<R: Rows>(
+    rows: &mut R,
+    limits: &Limits,
+    executor: ExecutorKind,
+    now: Timestamp,
+    free: usize,
+) -> Result<Claims, StoreError> {
+    let mut claimed = Vec::new();
+    let mut looks = LOOKS;
+    while claimed.len() < free {
+        let wanted = (free - claimed.len()).min(looks);
+        if wanted == 0 {
+            return Ok(Claims { claimed, more: true });
+        }
+        let ready = rows.ready(executor, wanted)?;
+        let all = ready.len() < wanted;
+        let mut called = false;
+        for (key, wait) in ready {
+            looks -= 1;
+            let look = look(rows, limits, key, wait, now)?;
+            claimed.extend(look.claimed);
+            called = look.called;
+            // Whoever was called may go before the next one of these.
+            if called {
+                break;
+            }
+        }
+        if all && !called {
+            break;
+        }
+    }
+    Ok(Claims { claimed, more: false })
+}
+
+struct Look {
+    claimed: Option<StoredJob>,
+    /// The job passed its call on.
+    called: bool,
+}
+
+/// Claims one ready job, or has it wait at the first of its gates that is shut.
+fn look<R: Rows>(rows: &mut R, limits: &Limits, key: R::Key, wait: Wait, now: Timestamp) -> Result<Look, StoreError> {
+    let job = rows.read(key)?;
+    let gates = gates::of(&job, limits);
+    let call = if wait == Wait::Called { rows.leave(key)?.map(|(gate, _)| gate) } else { None };
+    let shut = first_shut(rows, &gates)?;
+    let claimed = match &shut {
+        None => {
+            for (gate, _) in &gates {
+                rows.hold(gate, key)?;
+            }
+            let job = claimed(job, now);
+            rows.claim(key, &job, !gates.is_empty())?;
+            Some(job)
+        }
+        Some((gate, message)) => {
+            rows.wait_at(gate, rank(job.job.created_at, job.job.spec.priority), key)?;
+            let held = Move::of(Event::Held, Status::Scheduled, now)?;
+            rows.put(key, &Move { wait: Wait::Gate, message: Some(message.clone()), ..held })?;
+            None
+        }
+    };
+    let called = match call {
+        // It took the gate, or it waits there again.
+        Some(gate) if shut.as_ref().is_some_and(|(shut, _)| *shut == gate) => false,
+        Some(gate) if shut.is_none() && gates.iter().any(|(own, _)| *own == gate) => false,
+        Some(gate) => gates::call_next(rows, &gate, now)?,
+        None => false,
+    };
+    Ok(Look { claimed, called })
+}
+
+/// The first gate without room, and what to tell of it.
+fn first_shut<R: Rows>(rows: &mut R, gates: &[(Gate, usize)]) -> Result<Option<(Gate, String)>, StoreError> {
+    for (gate, capacity) in gates {
+        if rows.holders(gate, *capacity)? >= *capacity {
+            let holder = if gate.kind == GateKind::Lock { rows.holder(gate)? } else { None };
+            return Ok(Some((gate.clone(), super::explain::shut(gate, *capacity, holder))));
+        }
+    }
+    Ok(None)
+}
+
+/// A ready job once it is claimed. What belongs to the attempt before begins anew.
+pub fn claimed(mut job: StoredJob, now: Timestamp) -> StoredJob {
+    job.claimed = true;
+    job.job.attempt += 1;
+    job.job.modified_at = now;
+    (job.job.started_at, job.job.exit_code, job.job.progress) = (None, None, 0);
+    job
+}

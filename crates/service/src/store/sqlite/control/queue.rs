@@ -1,0 +1,502 @@
+//! The rows of the queue: what [`queue`] asks of a driver, statement by statement.
+
+use super::events::{self, NewEvent};
+use super::rows;
+use super::transitions;
+use super::writer::Tx;
+use crate::store::queue::{self, Dependent, Gate, GateKind, Move, Reads, Rows, Wait};
+use crate::store::{Scope, StoreError, StoredJob};
+use docket_contract::history::Actor;
+use docket_contract::job::{DependencyCondition, ExecutorKind};
+use docket_contract::{JobId, Status, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use uuid::Uuid;
+
+/// By the primary key of `dependency`.
+const DEPENDENCIES: &str = "
+    SELECT j.id, d.condition
+    FROM dependency AS d
+        JOIN job AS j ON j.seq = d.upstream
+    WHERE d.seq = ?1
+    ORDER BY d.upstream, d.condition";
+/// By the primary key.
+const GATE_OF: &str = "
+    SELECT o.text, w.kind, w.name
+    FROM gate_waiter AS w
+        JOIN name AS o ON o.id = w.organization
+    WHERE w.seq = ?1";
+/// By the primary key of `gate_holder`.
+const HOLDER: &str = "
+    SELECT j.id
+    FROM name AS o
+        JOIN gate_holder AS h ON h.organization = o.id
+        JOIN job AS j ON j.seq = h.seq
+    WHERE o.text = ?1 AND h.kind = ?2 AND h.name = ?3
+    LIMIT 1";
+/// By `job_ready`.
+const READY: &str = "
+    SELECT seq, wait
+    FROM job INDEXED BY job_ready
+    WHERE status = 3 AND claimed = 0 AND executor = ?1
+    ORDER BY rank, seq
+    LIMIT ?2";
+/// By the primary key.
+const CLAIM: &str = "
+    UPDATE job
+    SET claimed = 1, attempt = ?2, modified_at = ?3, started_at = NULL, exit_code = NULL, progress = 0, wait = 0,
+        holds = ?4
+    WHERE seq = ?1";
+/// By the primary key.
+const PUT: &str = "
+    UPDATE job
+    SET status = ?2, wait = ?3, due_at = ?4, modified_at = ?5, finished_at = ?6, expires_at = ?6 + 1000 * ttl,
+        status_message = ?7
+    WHERE seq = ?1
+    RETURNING seq, organization, user, type, tagged, attempt";
+/// By the primary key.
+const CLEAR_WAIT: &str = "
+    UPDATE job
+    SET wait = 0, due_at = NULL
+    WHERE seq = ?1";
+/// By the primary key.
+const RETRY: &str = "
+    UPDATE job
+    SET wait = 4, due_at = ?2
+    WHERE seq = ?1";
+/// By the primary key of `gate_holder`.
+const HOLDERS: &str = "
+    SELECT count(*)
+    FROM (
+        SELECT 1
+        FROM gate_holder
+        WHERE organization = ?1 AND kind = ?2 AND name = ?3
+        LIMIT ?4
+    )";
+/// By `job_claimed`.
+const CLAIMED: &str = "
+    SELECT seq
+    FROM job INDEXED BY job_claimed
+    WHERE claimed = 1";
+/// By the primary key.
+const SET_HOLDS: &str = "
+    UPDATE job
+    SET holds = 1
+    WHERE seq = ?1";
+const HOLD: &str = "
+    INSERT OR IGNORE INTO gate_holder (organization, kind, name, seq)
+    VALUES (?1, ?2, ?3, ?4)";
+/// By `gate_holder_by_job`.
+const HELD: &str = "
+    SELECT o.text, h.kind, h.name
+    FROM gate_holder AS h INDEXED BY gate_holder_by_job
+        JOIN name AS o ON o.id = h.organization
+    WHERE h.seq = ?1
+    ORDER BY h.kind, h.name";
+/// By `gate_holder_by_job`.
+const RELEASE: &str = "
+    DELETE FROM gate_holder
+    WHERE seq = ?1";
+/// By the primary key.
+const RELEASED: &str = "
+    UPDATE job
+    SET holds = 0
+    WHERE seq = ?1";
+const WAIT_AT: &str = "
+    INSERT INTO gate_waiter (seq, organization, kind, name, called, rank)
+    VALUES (?1, ?2, ?3, ?4, 0, ?5)";
+/// By `gate_waiter_by_turn`.
+const NEXT_AT: &str = "
+    SELECT seq
+    FROM gate_waiter INDEXED BY gate_waiter_by_turn
+    WHERE organization = ?1 AND kind = ?2 AND name = ?3 AND called = 0
+    ORDER BY rank, seq
+    LIMIT 1";
+/// By the primary key.
+const CALL: &str = "
+    UPDATE gate_waiter
+    SET called = 1
+    WHERE seq = ?1";
+/// By `gate_waiter_by_turn`.
+const CALLED_TO: &str = "
+    SELECT count(*)
+    FROM (
+        SELECT 1
+        FROM gate_waiter INDEXED BY gate_waiter_by_turn
+        WHERE organization = ?1 AND kind = ?2 AND name = ?3 AND called = 1
+        LIMIT ?4
+    )";
+/// By the primary key.
+const LEAVE: &str = "
+    DELETE FROM gate_waiter
+    WHERE seq = ?1
+    RETURNING organization, kind, name, called";
+/// By the primary key.
+const NAME: &str = "
+    SELECT text
+    FROM name
+    WHERE id = ?1";
+/// By the primary key.
+const CHANGE_RANK: &str = "
+    UPDATE gate_waiter
+    SET rank = ?2
+    WHERE seq = ?1";
+/// Along `gate_waiter_by_turn`; only when limits change.
+const GATES_WITH_WAITERS: &str = "
+    SELECT o.text, w.kind, w.name
+    FROM (
+        SELECT DISTINCT organization, kind, name
+        FROM gate_waiter INDEXED BY gate_waiter_by_turn
+        WHERE called = 0 AND (organization, kind, name) > (?1, ?2, ?3)
+        ORDER BY organization, kind, name
+        LIMIT ?4
+    ) AS w
+        JOIN name AS o ON o.id = w.organization
+    ORDER BY w.organization, w.kind, w.name";
+const DEPEND: &str = "
+    INSERT INTO dependency (seq, upstream, condition)
+    VALUES (?1, ?2, ?3)";
+/// By the primary key.
+const FOLLOW: &str = "
+    UPDATE job
+    SET followed = 1
+    WHERE seq = ?1";
+/// By `dependency_by_upstream`.
+const DEPENDENTS: &str = "
+    SELECT seq, condition
+    FROM dependency INDEXED BY dependency_by_upstream
+    WHERE upstream = ?1
+    ORDER BY seq, condition
+    LIMIT ?2";
+/// By the primary key, as the two that follow.
+const FULFIL: &str = "
+    DELETE FROM dependency
+    WHERE seq = ?1 AND upstream = ?2 AND condition = ?3";
+const DEPENDS: &str = "
+    SELECT 1
+    FROM dependency
+    WHERE seq = ?1";
+const DROP_DEPENDENCIES: &str = "
+    DELETE FROM dependency
+    WHERE seq = ?1";
+/// By `job_followed`.
+const ENDED_UPSTREAM: &str = "
+    SELECT seq, id, status
+    FROM job INDEXED BY job_followed
+    WHERE followed = 1 AND finished_at IS NOT NULL
+    LIMIT 1";
+/// By the primary key.
+const CLEAR_FOLLOWED: &str = "
+    UPDATE job
+    SET followed = 0
+    WHERE seq = ?1";
+/// By the primary key.
+const DUE_AT: &str = "
+    SELECT due_at
+    FROM job
+    WHERE seq = ?1";
+/// By `job_due`.
+const DUE: &str = "
+    SELECT seq, wait
+    FROM job INDEXED BY job_due
+    WHERE due_at IS NOT NULL AND due_at <= ?1
+    ORDER BY due_at
+    LIMIT ?2";
+/// By `job_due`.
+const NEXT_DUE: &str = "
+    SELECT due_at
+    FROM job INDEXED BY job_due
+    WHERE due_at IS NOT NULL
+    ORDER BY due_at
+    LIMIT 1";
+/// By the primary key.
+const CLEAR_DUE: &str = "
+    UPDATE job
+    SET due_at = NULL
+    WHERE seq = ?1";
+/// By `job_expiring`.
+const EXPIRED: &str = "
+    SELECT seq
+    FROM job INDEXED BY job_expiring
+    WHERE expires_at IS NOT NULL AND expires_at <= ?1
+    ORDER BY expires_at
+    LIMIT ?2";
+
+fn bound(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u8> {
+    row.get(column)
+}
+
+fn unknown(column: usize, number: u8) -> rusqlite::Error {
+    rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number))
+}
+
+/// What holds a job back.
+pub(super) fn wait(row: &Row<'_>, column: usize) -> rusqlite::Result<Wait> {
+    let number = number(row, column)?;
+    Wait::from_number(number).ok_or_else(|| unknown(column, number))
+}
+
+fn condition(row: &Row<'_>, column: usize) -> rusqlite::Result<DependencyCondition> {
+    let number = number(row, column)?;
+    queue::condition_from_number(number).ok_or_else(|| unknown(column, number))
+}
+
+fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<GateKind> {
+    let number = number(row, column)?;
+    GateKind::from_number(number).ok_or_else(|| unknown(column, number))
+}
+
+fn gate(row: &Row<'_>) -> rusqlite::Result<Gate> {
+    Ok(Gate { organization: row.get(0)?, kind: kind(row, 1)?, name: row.get(2)? })
+}
+
+impl Reads for Connection {
+    type Key = i64;
+
+    fn dependencies(&self, key: i64) -> Result<Vec<(JobId, DependencyCondition)>, StoreError> {
+        let mut statement = self.prepare_cached(DEPENDENCIES)?;
+        let open =
+            statement.query_map(params![key], |row| Ok((JobId(Uuid::from_bytes(row.get(0)?)), condition(row, 1)?)))?;
+        Ok(open.collect::<Result<_, _>>()?)
+    }
+
+    fn gate_of(&self, key: i64) -> Result<Option<Gate>, StoreError> {
+        Ok(self.prepare_cached(GATE_OF)?.query_row(params![key], gate).optional()?)
+    }
+
+    fn holder(&self, gate: &Gate) -> Result<Option<JobId>, StoreError> {
+        let mut statement = self.prepare_cached(HOLDER)?;
+        let id = statement.query_row(params![gate.organization, gate.kind.number(), gate.name], |row| row.get(0));
+        Ok(id.optional()?.map(|id| JobId(Uuid::from_bytes(id))))
+    }
+}
+
+impl Reads for Tx<'_> {
+    type Key = i64;
+
+    fn dependencies(&self, key: i64) -> Result<Vec<(JobId, DependencyCondition)>, StoreError> {
+        self.connection.dependencies(key)
+    }
+
+    fn gate_of(&self, key: i64) -> Result<Option<Gate>, StoreError> {
+        self.connection.gate_of(key)
+    }
+
+    fn holder(&self, gate: &Gate) -> Result<Option<JobId>, StoreError> {
+        self.connection.holder(gate)
+    }
+}
+
+impl Rows for Tx<'_> {
+    fn find(&mut self, organization: &str, id: JobId) -> Result<Option<(i64, Status)>, StoreError> {
+        let found = rows::find(self.connection, &Scope::Organization(organization.to_owned()), id)?;
+        Ok(found.map(|place| (place.seq, place.status)))
+    }
+
+    fn read(&mut self, key: i64) -> Result<StoredJob, StoreError> {
+        rows::read(self.connection, key)
+    }
+
+    fn ready(&mut self, executor: ExecutorKind, limit: usize) -> Result<Vec<(i64, Wait)>, StoreError> {
+        let mut statement = self.connection.prepare_cached(READY)?;
+        let ready =
+            statement.query_map(params![executor.number(), bound(limit)], |row| Ok((row.get(0)?, wait(row, 1)?)))?;
+        Ok(ready.collect::<Result<_, _>>()?)
+    }
+
+    fn claim(&mut self, key: i64, job: &StoredJob, holds: bool) -> Result<(), StoreError> {
+        let row = params![key, job.job.attempt, job.job.modified_at.as_millis(), holds];
+        self.connection.prepare_cached(CLAIM)?.execute(row)?;
+        Ok(())
+    }
+
+    fn put(&mut self, key: i64, to: &Move) -> Result<(), StoreError> {
+        let at = to.at.as_millis();
+        let row = params![
+            key,
+            to.to.number(),
+            to.wait.number(),
+            to.due_at.map(Timestamp::as_millis),
+            at,
+            to.to.is_terminal().then_some(at),
+            to.message,
+        ];
+        let moved = self.connection.prepare_cached(PUT)?.query_row(row, transitions::moved)?;
+        transitions::follow(self, &moved, to.from, to.to)?;
+        let event = moved.event(to.from, to.to, to.at, to.event.into(), &Actor::SERVER);
+        events::insert(self, &NewEvent { message: to.message.as_deref(), ..event })
+    }
+
+    fn clear_wait(&mut self, key: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached(CLEAR_WAIT)?.execute(params![key])?;
+        Ok(())
+    }
+
+    fn holders(&mut self, gate: &Gate, most: usize) -> Result<usize, StoreError> {
+        self.count(HOLDERS, gate, most)
+    }
+
+    fn claimed(&mut self) -> Result<Vec<i64>, StoreError> {
+        let mut statement = self.connection.prepare_cached(CLAIMED)?;
+        let claimed = statement.query_map([], |row| row.get(0))?;
+        Ok(claimed.collect::<Result<_, _>>()?)
+    }
+
+    fn set_holds(&mut self, key: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached(SET_HOLDS)?.execute(params![key])?;
+        Ok(())
+    }
+
+    fn hold(&mut self, gate: &Gate, key: i64) -> Result<(), StoreError> {
+        let organization = self.organization(gate)?;
+        let row = params![organization, gate.kind.number(), gate.name, key];
+        self.connection.prepare_cached(HOLD)?.execute(row)?;
+        Ok(())
+    }
+
+    fn release(&mut self, key: i64) -> Result<Vec<Gate>, StoreError> {
+        let mut held = self.connection.prepare_cached(HELD)?;
+        let gates = held.query_map(params![key], gate)?.collect::<Result<Vec<_>, _>>()?;
+        self.connection.prepare_cached(RELEASE)?.execute(params![key])?;
+        self.connection.prepare_cached(RELEASED)?.execute(params![key])?;
+        Ok(gates)
+    }
+
+    fn wait_at(&mut self, gate: &Gate, rank: i64, key: i64) -> Result<(), StoreError> {
+        let organization = self.organization(gate)?;
+        let row = params![key, organization, gate.kind.number(), gate.name, rank];
+        self.connection.prepare_cached(WAIT_AT)?.execute(row)?;
+        Ok(())
+    }
+
+    fn next_at(&mut self, gate: &Gate) -> Result<Option<i64>, StoreError> {
+        let organization = self.organization(gate)?;
+        let mut statement = self.connection.prepare_cached(NEXT_AT)?;
+        Ok(statement.query_row(params![organization, gate.kind.number(), gate.name], |row| row.get(0)).optional()?)
+    }
+
+    fn call(&mut self, _gate: &Gate, key: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached(CALL)?.execute(params![key])?;
+        Ok(())
+    }
+
+    fn called(&mut self, gate: &Gate, most: usize) -> Result<usize, StoreError> {
+        self.count(CALLED_TO, gate, most)
+    }
+
+    fn leave(&mut self, key: i64) -> Result<Option<(Gate, bool)>, StoreError> {
+        let left = self
+            .connection
+            .prepare_cached(LEAVE)?
+            .query_row(params![key], |row| Ok((row.get::<_, i64>(0)?, kind(row, 1)?, row.get(2)?, row.get(3)?)));
+        let Some((organization, kind, name, called)) = left.optional()? else { return Ok(None) };
+        let organization = self.connection.prepare_cached(NAME)?.query_row(params![organization], |row| row.get(0))?;
+        Ok(Some((Gate { organization, kind, name }, called)))
+    }
+
+    fn gates_with_waiters(&mut self, after: Option<&Gate>, limit: usize) -> Result<Vec<Gate>, StoreError> {
+        let (organization, kind, name) = match after {
+            Some(gate) => (self.organization(gate)?, gate.kind.number(), gate.name.as_str()),
+            None => (0, 0, ""),
+        };
+        let mut statement = self.connection.prepare_cached(GATES_WITH_WAITERS)?;
+        let gates = statement.query_map(params![organization, kind, name, bound(limit)], gate)?;
+        Ok(gates.collect::<Result<_, _>>()?)
+    }
+
+    fn depend(&mut self, key: i64, on: i64, condition: DependencyCondition) -> Result<(), StoreError> {
+        let row = params![key, on, queue::condition_number(condition)];
+        self.connection.prepare_cached(DEPEND)?.execute(row)?;
+        self.connection.prepare_cached(FOLLOW)?.execute(params![on])?;
+        Ok(())
+    }
+
+    fn dependents(&mut self, on: i64, limit: usize) -> Result<Vec<Dependent<i64>>, StoreError> {
+        let mut statement = self.connection.prepare_cached(DEPENDENTS)?;
+        let edges = statement.query_map(params![on, bound(limit)], |row| {
+            Ok(Dependent { key: row.get(0)?, condition: condition(row, 1)? })
+        })?;
+        Ok(edges.collect::<Result<_, _>>()?)
+    }
+
+    fn fulfil(&mut self, on: i64, dependent: Dependent<i64>) -> Result<bool, StoreError> {
+        let Dependent { key, condition } = dependent;
+        let edge = params![key, on, queue::condition_number(condition)];
+        self.connection.prepare_cached(FULFIL)?.execute(edge)?;
+        Ok(self.connection.prepare_cached(DEPENDS)?.exists(params![key])?)
+    }
+
+    fn drop_dependencies(&mut self, key: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached(DROP_DEPENDENCIES)?.execute(params![key])?;
+        Ok(())
+    }
+
+    fn ended_upstream(&mut self) -> Result<Option<(i64, JobId, Status)>, StoreError> {
+        let mut statement = self.connection.prepare_cached(ENDED_UPSTREAM)?;
+        let found = statement
+            .query_row([], |row| Ok((row.get(0)?, JobId(Uuid::from_bytes(row.get(1)?)), rows::status(row, 2)?)));
+        Ok(found.optional()?)
+    }
+
+    fn clear_followed(&mut self, on: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached(CLEAR_FOLLOWED)?.execute(params![on])?;
+        Ok(())
+    }
+
+    fn due_at(&mut self, key: i64) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.connection.prepare_cached(DUE_AT)?.query_row(params![key], |row| rows::time(row, 0))?)
+    }
+
+    fn due(&mut self, now: Timestamp, limit: usize) -> Result<Vec<(i64, Wait)>, StoreError> {
+        let mut statement = self.connection.prepare_cached(DUE)?;
+        let due =
+            statement.query_map(params![now.as_millis(), bound(limit)], |row| Ok((row.get(0)?, wait(row, 1)?)))?;
+        Ok(due.collect::<Result<_, _>>()?)
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let next = self.connection.prepare_cached(NEXT_DUE)?.query_row([], |row| rows::time(row, 0));
+        Ok(next.optional()?.flatten())
+    }
+
+    fn clear_due(&mut self, key: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached(CLEAR_DUE)?.execute(params![key])?;
+        Ok(())
+    }
+}
+
+impl Tx<'_> {
+    fn organization(&mut self, gate: &Gate) -> Result<i64, StoreError> {
+        self.names.number(self.connection, &gate.organization)
+    }
+
+    fn count(&mut self, sql: &'static str, gate: &Gate, most: usize) -> Result<usize, StoreError> {
+        let organization = self.organization(gate)?;
+        let gate = params![organization, gate.kind.number(), gate.name, bound(most)];
+        let counted: i64 = self.connection.prepare_cached(sql)?.query_row(gate, |row| row.get(0))?;
+        Ok(usize::try_from(counted).unwrap_or_default())
+    }
+}
+
+/// The job waits until then for another attempt.
+pub(super) fn wait_for_retry(tx: &mut Tx<'_>, key: i64, due_at: Timestamp) -> Result<(), StoreError> {
+    tx.connection.prepare_cached(RETRY)?.execute(params![key, due_at.as_millis()])?;
+    Ok(())
+}
+
+/// The job's place in the queue has changed, also where it waits.
+pub(super) fn change_rank(tx: &mut Tx<'_>, key: i64, rank: i64) -> Result<(), StoreError> {
+    tx.connection.prepare_cached(CHANGE_RANK)?.execute(params![key, rank])?;
+    Ok(())
+}
+
+/// Jobs that are to be removed by now, the oldest first.
+pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
+    let mut statement = connection.prepare_cached(EXPIRED)?;
+    let keys = statement.query_map(params![now.as_millis(), bound(limit)], |row| row.get(0))?;
+    let keys = keys.collect::<Result<Vec<i64>, _>>()?;
+    keys.into_iter().map(|key| rows::read(connection, key)).collect()
+}
