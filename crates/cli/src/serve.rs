@@ -4,12 +4,18 @@ use crate::failure::Failure;
 use crate::logging;
 use crate::settings::{ServeArguments, ServeSettings};
 use docket_service::app::{App, StartError};
+use rustix::fs::Mode;
+use rustix::process::umask;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let settings = arguments.resolve()?;
+    // Jobs of other users get through the data directory to their own: nothing else in it is for them.
+    umask(Mode::RWXG | Mode::RWXO);
     logging::start(&settings.log, settings.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::other)?;
     runtime.block_on(serve(settings))?;
@@ -50,5 +56,7 @@ pub(crate) fn write_port_file(path: Option<&Path>, port: u16) -> Result<(), Fail
 fn write_port(path: &Path, port: u16) -> std::io::Result<()> {
     let aside = path.with_extension("new");
     std::fs::write(&aside, format!("{port}\n"))?;
+    // No secret, and whoever waits for it may be somebody else.
+    std::fs::set_permissions(&aside, Permissions::from_mode(0o644))?;
     std::fs::rename(aside, path)
 }

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use clap::Args;
 use docket_contract::job::ExecutorKind;
 use docket_service::app;
+use docket_service::executors::process::policy::Unenforced;
 use docket_service::operations::AllowedImages;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -76,6 +77,16 @@ settings! {
     /// Believe X-Forwarded-Proto, -Host, -Port and -Prefix: a proxy in front sets them [default: false].
     #[arg(long, env = "DOCKET_TRUST_PROXY", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     trust_proxy: bool,
+    /// As whom jobs run as processes: a name, UID, UID:GID or FIRST-LAST, where each running job is one of its own
+    /// [default: 80000-89999 when the server is root, else its own user].
+    #[arg(long, env = "DOCKET_JOB_USER", value_name = "USER")]
+    job_user: String,
+    /// Most processes and threads of a job at a time; 0 sets no bound [default: 1024].
+    #[arg(long, env = "DOCKET_MAX_PROCESSES", value_name = "N")]
+    max_processes: u64,
+    /// What becomes of a job whose memory or CPU limit this machine can't enforce: refuse or ignore [default: refuse].
+    #[arg(long, env = "DOCKET_UNENFORCED_LIMITS", value_name = "WHAT")]
+    unenforced_limits: UnenforcedLimits,
     /// What to log, such as info or docket_service=debug [default: info].
     #[arg(long, env = "DOCKET_LOG", value_name = "FILTER")]
     log: String,
@@ -85,6 +96,17 @@ settings! {
     /// Write the port that the server listens on to this file, once it does.
     #[arg(long, env = "DOCKET_PORT_FILE", value_name = "FILE")]
     port_file: PathBuf,
+}
+
+/// What becomes of a job whose limits can't be enforced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum UnenforcedLimits {
+    /// It is canceled, with the reason.
+    #[default]
+    Refuse,
+    /// It runs without the limit.
+    Ignore,
 }
 
 /// What `docket serve` does: the service's settings and those of the command itself.
@@ -127,6 +149,12 @@ impl ServeArguments {
                 86_400,
             )?),
             trust_proxy: given.trust_proxy.unwrap_or(false),
+            job_user: given.job_user,
+            max_processes: within("max-processes", given.max_processes.unwrap_or(1024), 0, 4_194_304)?,
+            unenforced_limits: match given.unenforced_limits.unwrap_or_default() {
+                UnenforcedLimits::Refuse => Unenforced::Refuse,
+                UnenforcedLimits::Ignore => Unenforced::Ignore,
+            },
         };
         if app.body_memory_bytes < app.max_body_bytes {
             return Err(Failure::usage("body-memory must be at least max-body"));

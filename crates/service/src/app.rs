@@ -5,6 +5,7 @@ pub mod mock;
 use crate::access::Keys;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, LaneSettings, LaunchSettings};
+use crate::executors::process::policy::{Policy, Powers, Unenforced, Users};
 use crate::executors::process::{ProcessExecutor, ProcessSettings};
 use crate::faces::docs;
 use crate::faces::listener::{self, ServerOptions};
@@ -64,6 +65,12 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Whether `X-Forwarded-…` come from a proxy that can be trusted to set them.
     pub trust_proxy: bool,
+    /// As whom jobs run as processes: a name, `UID`, `UID:GID` or `FIRST-LAST`.
+    pub job_user: Option<String>,
+    /// Most processes and threads of an attempt; 0 sets no bound.
+    pub max_processes: u64,
+    /// What becomes of jobs whose limits this machine can't enforce.
+    pub unenforced_limits: Unenforced,
 }
 
 /// Why the server does not start.
@@ -128,11 +135,14 @@ impl App {
         }
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let users = Users::resolve(settings.job_user.as_deref(), &Powers::of_this_process());
+        let policy = Policy { users: users.map_err(StartError::Settings)?, unenforced: settings.unenforced_limits };
         let executor = ProcessExecutor::new(ProcessSettings {
             data: data.clone(),
             program: PathBuf::from("/proc/self/exe"),
             arguments: vec!["supervise".to_owned()],
             max_running: u32::try_from(settings.slots.max(1)).unwrap_or(u32::MAX),
+            policy,
         })
         .map_err(io_error("the process executor"))?;
         let lane = LaneSettings {
@@ -142,6 +152,7 @@ impl App {
             launch: LaunchSettings {
                 url: settings.public_url.clone().unwrap_or_else(|| url(address)),
                 log_limit_bytes: settings.log_limit_bytes,
+                max_processes: (settings.max_processes > 0).then_some(settings.max_processes),
             },
         };
         let lanes = vec![lane];

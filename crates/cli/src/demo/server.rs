@@ -39,6 +39,9 @@ impl Server {
             .arg(data)
             .arg("--port-file")
             .arg(&port_file)
+            // The job is this program, and reads what the caller named: it gets the caller's rights.
+            .arg("--job-user")
+            .arg(rustix::process::geteuid().to_string())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

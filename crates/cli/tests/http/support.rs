@@ -255,6 +255,8 @@ impl Drop for Server {
 fn serve(data: &Path, flags: &[String]) -> Command {
     let mut program = Command::new(BINARY);
     program.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data).args(flags);
+    // Jobs of these tests write where only the user of the tests may.
+    program.env("DOCKET_JOB_USER", rustix::process::geteuid().to_string());
     program
 }
 

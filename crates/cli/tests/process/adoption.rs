@@ -85,7 +85,7 @@ async fn another_version_is_refused_and_told_which() {
     executor.list().await.unwrap();
     let mut stranger = UnixStream::connect(place.data.join("supervisor/socket")).await.unwrap();
     let mut frame = Vec::new();
-    let hello = Hello { protocol: PROTOCOL + 1, max_running: 1 };
+    let hello = Hello { protocol: PROTOCOL + 1, max_running: 1, ..Hello::default() };
     protocol::encode(&Request::Hello(hello), &mut frame).unwrap();
     stranger.write_all(&frame).await.unwrap();
     let mut answer = Vec::new();

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use docket_service::executors::conformance::{self, Does, Fixture, Watcher};
+use docket_service::executors::process::policy::Policy;
 use docket_service::executors::process::{ProcessExecutor, ProcessSettings};
 use docket_service::executors::{AttemptKey, Executor, Exit, Launch};
 use tempfile::TempDir;
@@ -24,6 +25,8 @@ struct Place {
     root: TempDir,
     data: PathBuf,
     idle_ms: u64,
+    /// The user of the tests, unless a test says otherwise.
+    policy: Policy,
 }
 
 impl Place {
@@ -35,7 +38,7 @@ impl Place {
         let root = tempfile::tempdir().unwrap();
         let data = root.path().join(path);
         let idle_ms = 30_000;
-        Place { root, data, idle_ms }
+        Place { root, data, idle_ms, policy: Policy::default() }
     }
 
     fn connect(&self, max_running: u32) -> ProcessExecutor {
@@ -44,6 +47,7 @@ impl Place {
             program: PROGRAM.into(),
             arguments: ["supervise", "--idle-ms", &self.idle_ms.to_string()].map(String::from).to_vec(),
             max_running,
+            policy: self.policy.clone(),
         };
         ProcessExecutor::new(settings).unwrap()
     }

@@ -95,7 +95,7 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError
         kind: ExecutorKind::Process,
         executor: Arc::clone(&director) as Arc<dyn Executor>,
         slots: scenario.slots(),
-        launch: LaunchSettings { url, log_limit_bytes: LOG_LIMIT },
+        launch: LaunchSettings { url, log_limit_bytes: LOG_LIMIT, max_processes: None },
     };
     let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), vec![lane]);
     let service = Arc::new(Service {

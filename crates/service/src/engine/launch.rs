@@ -15,6 +15,8 @@ pub struct LaunchSettings {
     pub url: String,
     /// Bytes of log kept of an attempt.
     pub log_limit_bytes: u64,
+    /// Most processes and threads of an attempt, if there is a bound.
+    pub max_processes: Option<u64>,
 }
 
 /// The launch of a claimed job. The variables of api.md win over the job's own of the same name.
@@ -45,18 +47,18 @@ pub(super) fn launch(job: &StoredJob, settings: &LaunchSettings, secrets: &Secre
         log_limit_bytes: settings.log_limit_bytes,
         grace_period: Duration::from_secs(u64::try_from(grace).unwrap_or_default()),
         image: spec.docker_image_url.clone(),
-        limits: limits(spec),
+        limits: limits(spec, settings.max_processes),
         time_limit: spec.timeout_seconds.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or_default())),
     }
 }
 
-/// `memoryLimit` in MB and `cpuLimit` in cores, as executors take them.
-fn limits(spec: &JobSpec) -> Limits {
+/// `memoryLimit` in MB and `cpuLimit` in cores, as executors take them, and the server's bound of processes.
+fn limits(spec: &JobSpec, processes: Option<u64>) -> Limits {
     let memory_bytes = spec.memory_limit.and_then(|megabytes| u64::try_from(megabytes).ok()).map(|limit| limit << 20);
     // From 0.001 to 10,000 cores (the contract checks it), so no digit that counts is lost.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the limits of the contract")]
     let cpu_millis = spec.cpu_limit.map(|cores| (cores * 1000.0).round() as u64);
-    Limits { memory_bytes, cpu_millis, processes: None }
+    Limits { memory_bytes, cpu_millis, processes }
 }
 
 /// `xmx`, or `memoryLimit` less 200 MB where that leaves something (api.md section 2).
@@ -71,8 +73,9 @@ mod tests {
     #[test]
     fn limits_are_in_bytes_and_thousandths_of_a_core() {
         let spec = JobSpec { memory_limit: Some(2), cpu_limit: Some(0.25), ..JobSpec::default() };
-        assert_eq!(limits(&spec), Limits { memory_bytes: Some(2_097_152), cpu_millis: Some(250), processes: None });
-        assert_eq!(limits(&JobSpec::default()), Limits::default());
+        let read = limits(&spec, Some(9));
+        assert_eq!(read, Limits { memory_bytes: Some(2_097_152), cpu_millis: Some(250), processes: Some(9) });
+        assert_eq!(limits(&JobSpec::default(), None), Limits::default());
     }
 
     #[test]

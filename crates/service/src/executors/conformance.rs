@@ -54,6 +54,9 @@ pub async fn all<F: Fixture>(make: &dyn Fn() -> F) {
     a_running_attempt_is_canceled_politely(&make()).await;
     a_stubborn_attempt_is_killed_after_its_grace(&make()).await;
     canceling_nothing_is_no_error(&make()).await;
+    a_time_limit_stops_like_a_cancel(&make()).await;
+    a_time_limit_that_was_not_reached_changes_nothing(&make()).await;
+    a_cancel_before_the_time_limit_counts(&make()).await;
     logs_are_read_whole_and_from_their_end(&make()).await;
     a_removed_job_has_no_log(&make()).await;
 }
@@ -267,6 +270,46 @@ async fn canceling_nothing_is_no_error(fixture: &impl Fixture) {
     executor.forget(&[key]).await.expect("it forgets");
     executor.forget(&[key]).await.expect("forgetting twice is no error");
     assert_eq!(executor.list().await.expect("it lists"), []);
+}
+
+async fn a_time_limit_stops_like_a_cancel(fixture: &impl Fixture) {
+    let executor = fixture.executor(2);
+    let mut polite = launch(fixture.commands(&Does::Hang));
+    polite.time_limit = Some(Duration::from_millis(100));
+    polite.grace_period = Duration::from_secs(3600);
+    let mut stubborn = launch(fixture.commands(&Does::HangStubbornly));
+    stubborn.time_limit = Some(Duration::from_millis(100));
+    stubborn.grace_period = Duration::from_millis(20);
+    let keys = [polite.key, stubborn.key];
+    executor.launch(vec![polite, stubborn]).await.expect("launches are taken");
+    let mut watcher = Watcher::new(&executor);
+    for key in keys {
+        assert_eq!(watcher.exit(key).await, Exit::TimedOut);
+    }
+}
+
+async fn a_time_limit_that_was_not_reached_changes_nothing(fixture: &impl Fixture) {
+    let executor = fixture.executor(1);
+    let mut ends = launch(fixture.commands(&Does::Exit(3)));
+    ends.time_limit = Some(Duration::from_secs(3600));
+    let key = ends.key;
+    executor.launch(vec![ends]).await.expect("launches are taken");
+    assert_eq!(Watcher::new(&executor).exit(key).await, Exit::Code(3));
+}
+
+/// The time limit passes while the grace of the cancel lasts: it ends the attempt, but not as its reason.
+async fn a_cancel_before_the_time_limit_counts(fixture: &impl Fixture) {
+    let executor = fixture.executor(1);
+    let mut hangs = launch(fixture.commands(&Does::HangStubbornly));
+    hangs.time_limit = Some(Duration::from_secs(3));
+    hangs.grace_period = Duration::from_millis(20);
+    let key = hangs.key;
+    executor.launch(vec![hangs]).await.expect("launches are taken");
+    let mut watcher = Watcher::new(&executor);
+    watcher.running(key).await;
+    patient(until_log(&executor, key, b"ready\n")).await;
+    executor.cancel(key, Duration::from_secs(3600)).await.expect("it cancels");
+    assert_eq!(watcher.exit(key).await, Exit::Signal(9));
 }
 
 async fn logs_are_read_whole_and_from_their_end(fixture: &impl Fixture) {

@@ -51,7 +51,7 @@ struct Attempt {
     state: State,
     log: Vec<u8>,
     forgotten: bool,
-    /// When the tree is to be killed; set by a cancel.
+    /// When the tree is to be killed; set by a cancel or by the time limit.
     kill_at: watch::Sender<Option<Instant>>,
 }
 
@@ -132,9 +132,10 @@ impl Inner {
                 Ok(steps) => {
                     let kill_at = attempt.kill_at.subscribe();
                     let started_at_ms = (self.clock)();
+                    let limit = attempt.launch.time_limit.map(|limit| (limit, attempt.launch.grace_period));
                     stage.running += 1;
                     self.set(stage, key, State::Running { started_at_ms });
-                    tokio::spawn(Arc::clone(self).play(key, started_at_ms, steps, kill_at));
+                    tokio::spawn(Arc::clone(self).play(key, started_at_ms, steps, kill_at, limit));
                 }
                 Err(reason) => {
                     let at_ms = (self.clock)();
@@ -150,12 +151,24 @@ impl Inner {
         started_at_ms: i64,
         steps: Vec<Step>,
         mut kill_at: watch::Receiver<Option<Instant>>,
+        limit: Option<(Duration, Duration)>,
     ) {
         let stubborn = watch::Sender::new(false);
         let mut stubbornness = stubborn.subscribe();
+        let ending = async {
+            tokio::select! {
+                exit = self.act(key, steps, &stubborn) => exit,
+                exit = killed(&mut kill_at, &mut stubbornness) => exit,
+            }
+        };
+        let timing = self.time_out(key, limit);
+        tokio::pin!(ending, timing);
         let exit = tokio::select! {
-            exit = self.act(key, steps, &stubborn) => exit,
-            exit = killed(&mut kill_at, &mut stubbornness) => exit,
+            exit = &mut ending => exit,
+            first = &mut timing => match (first, ending.await) {
+                (true, _) => Exit::TimedOut,
+                (false, exit) => exit,
+            },
         };
         let finished_at_ms = (self.clock)().max(started_at_ms);
         let mut stage = self.stage();
@@ -163,6 +176,15 @@ impl Inner {
         let state = State::Ended { exit, started_at_ms, finished_at_ms, usage: Usage::default() };
         self.set(&mut stage, key, state);
         self.start_next(&mut stage);
+    }
+
+    /// Waits for the end of the time limit, then stops the attempt like a cancel. Tells whether no cancel came before.
+    async fn time_out(&self, key: AttemptKey, limit: Option<(Duration, Duration)>) -> bool {
+        let Some((limit, grace)) = limit else { return std::future::pending().await };
+        sleep(limit).await;
+        let stage = self.stage();
+        let Some(attempt) = stage.attempts.get(&key) else { return false };
+        kill_by(&attempt.kill_at, Instant::now() + grace)
     }
 
     /// Puts an attempt into the queue, once it may be there.
@@ -209,6 +231,15 @@ impl Inner {
         }
         Exit::Code(0)
     }
+}
+
+/// Lets the kill come at this time, or when it is due before. Tells whether none was due.
+fn kill_by(kill_at: &watch::Sender<Option<Instant>>, at: Instant) -> bool {
+    let before = *kill_at.borrow();
+    if before.is_none_or(|before| at < before) {
+        kill_at.send_replace(Some(at));
+    }
+    before.is_none()
 }
 
 /// Waits for a cancel and then for what it does.
@@ -307,11 +338,7 @@ impl Executor for ScriptedExecutor {
                 self.inner.set(&mut stage, key, state);
             }
             State::Running { .. } => {
-                let at = Instant::now() + grace;
-                let sooner = attempt.kill_at.borrow().is_none_or(|before| at < before);
-                if sooner {
-                    attempt.kill_at.send_replace(Some(at));
-                }
+                kill_by(&attempt.kill_at, Instant::now() + grace);
             }
             State::Ended { .. } | State::Refused { .. } => {}
         }

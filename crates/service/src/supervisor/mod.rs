@@ -11,15 +11,20 @@
 //! ten seconds), and its exit recorded. SIGKILL lets nothing be recorded: the kernel kills the main processes, the next
 //! supervisor the rest, and those attempts are reported as lost.
 
+mod cgroup;
+mod confine;
+mod flow;
 mod journal;
 mod poller;
 mod recovery;
 mod runs;
 mod setup;
 mod spawner;
+mod start;
 mod supervise;
 mod table;
 mod tree;
+mod users;
 mod wire;
 
 use std::io;

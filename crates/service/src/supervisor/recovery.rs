@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, getpid};
 
 use super::journal::{Birth, Journal, Record};
+use super::start::reclaim;
 use super::table::Table;
 use super::tree::{self, Process, TICK_MS};
 use super::{Doing, SupervisorError, wall_ms};
@@ -26,8 +27,9 @@ pub fn boot() -> String {
     format!("{} {}", boot.trim(), space.display())
 }
 
-/// What is known at the start of a supervisor, and a fresh journal that says so.
-pub fn recover(directory: &Path, boot: &str) -> Result<(Table, Journal), SupervisorError> {
+/// What is known at the start of a supervisor, and a fresh journal that says so. Working directories of lost attempts
+/// are taken away from their users.
+pub fn recover(data: &Path, directory: &Path, boot: &str) -> Result<(Table, Journal), SupervisorError> {
     let past = Past::of(Journal::read(directory).doing("reading the journal")?);
     let same_boot = past.boot.as_deref() == Some(boot);
     let lost = past.lost(same_boot);
@@ -41,6 +43,7 @@ pub fn recover(directory: &Path, boot: &str) -> Result<(Table, Journal), Supervi
     }
     for (key, birth) in lost {
         tracing::warn!(attempt = %key, "lost with an earlier supervisor");
+        reclaim(data, key);
         let started_at_ms = birth.map_or(now, |birth| birth.started_at_ms);
         let finished_at_ms = now.max(started_at_ms);
         let state = State::Ended { exit: Exit::Lost, started_at_ms, finished_at_ms, usage: Usage::default() };

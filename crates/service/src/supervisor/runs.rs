@@ -6,13 +6,18 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpid, waitid, waitpid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, waitid};
 
+use super::cgroup::Group;
+use super::confine;
+use super::flow::Flow;
 use super::journal::Birth;
 use super::poller::Poller;
+use super::spawner::Spawned;
 use super::tree::{self, Leftover, Root, TICK_MS};
 use super::wall_ms;
 use crate::executors::files::LogWriter;
+use crate::executors::process::policy::Identity;
 use crate::executors::{AttemptKey, Exit, State, Usage};
 
 /// Bytes of output read of one attempt before others have their turn.
@@ -31,16 +36,42 @@ pub struct Run {
     birth: Birth,
     pid: Pid,
     output: Option<OwnedFd>,
+    flow: Flow,
+    /// The output is not watched until then, for it came too fast.
+    resume_at: Option<Instant>,
     log: LogWriter,
     grace_period: Duration,
+    /// When the time limit is over, as long as nothing has stopped the attempt.
+    time_up: Option<Instant>,
+    stopped: Option<Stopped>,
     /// The next time to kill the whole tree.
     kill_at: Option<Instant>,
     ending: Option<Ending>,
+    group: Option<Group>,
+    identity: Option<Identity>,
+}
+
+/// What asked a tree to end; what came first counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    Canceled,
+    TimeLimit,
+}
+
+/// How an attempt is to be run.
+pub struct Terms {
+    pub key: AttemptKey,
+    /// As whom it runs, if not as the supervisor's own user.
+    pub identity: Option<Identity>,
+    pub grace_period: Duration,
+    pub time_limit: Option<Duration>,
 }
 
 /// The main process has ended and is reaped.
 struct Ending {
     exit: Exit,
+    /// As the kernel tells it without a control group.
+    usage: Usage,
     finished_at_ms: i64,
     since: Instant,
     next_look: Instant,
@@ -55,12 +86,16 @@ pub struct Runs {
     buffer: Vec<u8>,
     /// When to look again for processes that were killed, whoever's they were.
     sweep_at: Option<Instant>,
+    /// Groups of ended attempts that the kernel did not let go yet.
+    remains: Vec<Group>,
 }
 
 /// A run that is over.
 pub struct Finished {
     pub key: AttemptKey,
     pub state: State,
+    /// As whom nothing of it runs any more.
+    pub identity: Option<Identity>,
 }
 
 impl Runs {
@@ -72,23 +107,23 @@ impl Runs {
         self.runs.is_empty()
     }
 
-    pub fn insert(
-        &mut self,
-        token: u64,
-        key: AttemptKey,
-        started: super::spawner::Spawned,
-        log: LogWriter,
-        grace: Duration,
-    ) {
+    pub fn insert(&mut self, token: u64, terms: Terms, started: Spawned, log: LogWriter, now: Instant) {
         let run = Run {
-            key,
+            key: terms.key,
             birth: started.birth,
             pid: started.pid,
             output: Some(started.output),
+            flow: Flow::new(now),
+            resume_at: None,
             log,
-            grace_period: grace,
+            grace_period: terms.grace_period,
+            // A limit beyond what the clock can tell is none.
+            time_up: terms.time_limit.and_then(|limit| now.checked_add(limit)),
+            stopped: None,
             kill_at: None,
             ending: None,
+            group: started.group,
+            identity: terms.identity,
         };
         self.runs.insert(token, run);
     }
@@ -96,17 +131,54 @@ impl Runs {
     /// Reads output that is ready.
     pub fn read(&mut self, token: u64, poller: &Poller, now: Instant) {
         self.buffer.resize(64 * 1024, 0);
-        if let Some(run) = self.runs.get_mut(&token) {
-            run.read(&mut self.buffer, poller, now);
+        if let Some(run) = self.runs.get_mut(&token)
+            && run.resume_at.is_none()
+            && let Some(at) = run.read(&mut self.buffer, poller, now)
+        {
+            run.pause(poller, at);
+        }
+    }
+
+    /// Watches output again that had come too fast.
+    pub fn resume(&mut self, poller: &Poller, now: Instant) {
+        for (token, run) in &mut self.runs {
+            if run.resume_at.is_some_and(|at| at <= now) {
+                run.resume_at = None;
+                if let Some(output) = &run.output
+                    && let Err(e) = poller.add(output, *token)
+                {
+                    // Its output is then read at its end only.
+                    tracing::error!(attempt = %run.key, "watching output: {e}");
+                }
+            }
         }
     }
 
     /// Asks a tree to end, and kills it after the grace; a kill that is due sooner stays.
     pub fn cancel(&mut self, key: AttemptKey, grace: Duration, now: Instant) {
-        let Some(token) = self.token(key) else {
+        if let Some(token) = self.token(key) {
+            self.stop(token, Stopped::Canceled, grace, now);
+        }
+    }
+
+    /// Stops the trees whose time limit is over.
+    pub fn time_out(&mut self, now: Instant) {
+        let over = |run: &Run| run.ending.is_none() && run.time_up.is_some_and(|at| at <= now);
+        let due = self.runs.iter().filter(|(_, run)| over(run)).map(|(token, run)| (*token, run.grace_period));
+        for (token, grace) in due.collect::<Vec<_>>() {
+            self.stop(token, Stopped::TimeLimit, grace, now);
+        }
+    }
+
+    fn stop(&mut self, token: u64, by: Stopped, grace: Duration, now: Instant) {
+        let Some(run) = self.runs.get_mut(&token) else {
             return;
         };
-        let first = self.runs.get(&token).is_some_and(|run| run.kill_at.is_none());
+        let first = run.stopped.is_none();
+        run.stopped.get_or_insert(by);
+        if by == Stopped::TimeLimit {
+            run.time_up = None;
+        }
         if first && !grace.is_zero() {
             self.signal_tree(token, Signal::TERM);
             // A stopped process acts on nothing but this.
@@ -137,6 +209,7 @@ impl Runs {
         for token in tokens {
             self.signal_tree(token, Signal::KILL);
             if let Some(run) = self.runs.get_mut(&token) {
+                run.kill_all();
                 run.kill_at = Some(now + KILL_AGAIN);
             }
         }
@@ -158,10 +231,22 @@ impl Runs {
         self.clear_trees(now);
         self.buffer.resize(64 * 1024, 0);
         for run in self.runs.values_mut().filter(|run| run.ending.is_some()) {
-            run.read(&mut self.buffer, poller, now);
+            // Not paused any more: it is at its end.
+            let _ = run.read(&mut self.buffer, poller, now);
         }
-        let over = self.runs.extract_if(.., |_, run| run.is_over(now));
-        over.map(|(_, run)| run.finish(poller)).collect()
+        let mut finished = Vec::new();
+        for (_, mut run) in self.runs.extract_if(.., |_, run| run.is_over(now)) {
+            let group = run.group.take();
+            finished.push(run.finish(poller, group.as_ref()));
+            self.remains.extend(group);
+        }
+        self.remove_remains();
+        finished
+    }
+
+    /// Removes the groups of ended attempts, as far as the kernel lets go of them.
+    pub fn remove_remains(&mut self) {
+        self.remains.retain_mut(|group| !group.remove());
     }
 
     /// A child has ended: all that are ending are looked at again.
@@ -172,7 +257,8 @@ impl Runs {
     }
 
     /// Looks for what ended attempts left, kills it, and notes which trees have gone. No orphan and no member of the
-    /// group left, says the kernel: gone. A look through `/proc` is no single moment, so there it takes two that found nothing.
+    /// group left, says the kernel: gone. Nobody in a control group that can't be left, or nobody of a user that only this
+    /// attempt has: gone. A look through `/proc` is no single moment, so there it takes two that found nothing.
     fn clear_trees(&mut self, now: Instant) {
         let orphans_live = tree::reap_orphans();
         let groups_live = self.runs.values().any(|run| run.ending.is_some() && tree::group_exists(run.pid));
@@ -185,20 +271,25 @@ impl Runs {
         }
         self.sweep_at = (!leftovers.is_empty()).then_some(now + KILL_AGAIN);
         for run in self.runs.values_mut() {
-            let Some(ending) = &mut run.ending else {
-                continue;
+            let proof = match &run.ending {
+                None => continue,
+                Some(_) if !orphans_live && !groups_live => Some(true),
+                Some(_) => run.clear(),
             };
-            ending.next_look = now + KILL_AGAIN;
             let (key, born_ms) = (run.key, run.birth.not_before_ms);
             let concerns = |leftover: &Leftover| match leftover.owner {
                 Some(owner) => owner == key,
                 None => leftover.process.born_ms + TICK_MS >= born_ms,
             };
-            if leftovers.iter().any(concerns) {
-                ending.clean_looks = 0;
-            } else {
-                ending.clean_looks += if orphans_live || groups_live { 1 } else { CLEAN_LOOKS };
-            }
+            let Some(ending) = &mut run.ending else {
+                continue;
+            };
+            ending.next_look = now + KILL_AGAIN;
+            ending.clean_looks = match proof {
+                Some(true) => CLEAN_LOOKS,
+                None if !leftovers.iter().any(concerns) => ending.clean_looks + 1,
+                _ => 0,
+            };
             if ending.clean_looks >= CLEAN_LOOKS && ending.tree_gone.is_none() {
                 ending.tree_gone = Some(now);
             }
@@ -209,7 +300,7 @@ impl Runs {
     pub fn deadline(&self) -> Option<Instant> {
         let of_run = |run: &Run| match &run.ending {
             Some(ending) => Some(ending.next_look),
-            None => run.kill_at,
+            None => [run.kill_at, run.time_up, run.resume_at].into_iter().flatten().min(),
         };
         self.runs.values().filter_map(of_run).chain(self.sweep_at).min()
     }
@@ -245,10 +336,46 @@ impl Run {
         }
     }
 
+    /// Kills all that the attempt's own user or control group tells to be its, whatever tricks it plays.
+    fn kill_all(&self) {
+        if let Some(group) = &self.group {
+            group.kill();
+        }
+        if let Some(identity) = self.sole_user() {
+            confine::kill_user(identity);
+        }
+    }
+
+    /// Kills what is left behind the main process. Answers whether that proves that nothing is left any more, or that
+    /// something was; nothing where processes could have left the group and the user is not the attempt's alone.
+    fn clear(&self) -> Option<bool> {
+        if let Some(group) = &self.group {
+            let empty = group.is_empty();
+            if !empty {
+                group.kill();
+            }
+            // The supervisor's own user may move its processes elsewhere.
+            if self.identity.is_some() {
+                return Some(empty);
+            }
+        }
+        self.sole_user().map(confine::kill_user)
+    }
+
+    fn sole_user(&self) -> Option<&Identity> {
+        self.identity.as_ref().filter(|identity| identity.sole)
+    }
+
     /// Reads until there is no more, or the others' turn has come. At the end of the output nothing is watched any more.
-    fn read(&mut self, buffer: &mut [u8], poller: &Poller, now: Instant) {
+    /// Answers when to read on, when it comes too fast; what is left at the end of the attempt is read whole.
+    fn read(&mut self, buffer: &mut [u8], poller: &Poller, now: Instant) -> Option<Instant> {
+        let allowed = match (&self.ending, self.flow.allowance(now)) {
+            (Some(_), _) => READ_BYTES,
+            (None, Ok(bytes)) => bytes.min(READ_BYTES),
+            (None, Err(at)) => return Some(at),
+        };
         let mut total = 0;
-        while total < READ_BYTES
+        while total < allowed
             && let Some(output) = &self.output
         {
             match rustix::io::read(output, &mut *buffer) {
@@ -257,13 +384,23 @@ impl Run {
                     total += n;
                     self.log.write(&buffer[..n], now);
                 }
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 Err(e) => {
                     tracing::warn!(attempt = %self.key, "reading output: {e}");
                     self.close_output(poller);
                 }
             }
+        }
+        self.flow.took(total);
+        None
+    }
+
+    /// Lets the output wait in its pipe, and in the end who writes into it.
+    fn pause(&mut self, poller: &Poller, until: Instant) {
+        if let Some(output) = &self.output {
+            poller.remove(output);
+            self.resume_at = Some(until);
         }
     }
 
@@ -274,13 +411,11 @@ impl Run {
         }
         // Before reaping, while the number of the group is certainly still this attempt's.
         tree::signal_group(self.pid, Signal::KILL);
-        let exit = match waitpid(Some(self.pid), WaitOptions::NOHANG) {
-            Ok(Some((_, status))) => exit_of(status),
-            // Nobody else reaps it.
-            Ok(None) | Err(_) => Exit::Lost,
-        };
+        // Nobody else reaps it.
+        let (exit, usage) = tree::reap_main(self.pid).unwrap_or((Exit::Lost, Usage::default()));
         self.ending = Some(Ending {
             exit,
+            usage,
             finished_at_ms: wall_ms().max(self.birth.started_at_ms),
             since: now,
             next_look: now,
@@ -309,30 +444,34 @@ impl Run {
         }
     }
 
-    fn finish(mut self, poller: &Poller) -> Finished {
+    fn finish(mut self, poller: &Poller, group: Option<&Group>) -> Finished {
         self.close_output(poller);
         self.log.finish();
-        let (exit, finished_at_ms) = match &self.ending {
-            Some(ending) => (ending.exit, ending.finished_at_ms),
+        let (exit, usage, finished_at_ms, gone) = match &self.ending {
+            Some(ending) => (ending.exit, ending.usage, ending.finished_at_ms, ending.tree_gone.is_some()),
             // Only ended runs are finished.
-            None => (Exit::Lost, wall_ms()),
+            None => (Exit::Lost, Usage::default(), wall_ms(), false),
         };
+        let exit = match exit {
+            _ if self.stopped == Some(Stopped::TimeLimit) => Exit::TimedOut,
+            Exit::Code(0) => exit,
+            _ if group.is_some_and(Group::ran_out_of_memory) => Exit::OutOfMemory,
+            _ => exit,
+        };
+        let counted = group.map(Group::usage).unwrap_or_default();
         Finished {
             key: self.key,
             state: State::Ended {
                 exit,
                 started_at_ms: self.birth.started_at_ms,
                 finished_at_ms,
-                usage: Usage::default(),
+                usage: Usage {
+                    memory_peak_bytes: counted.memory_peak_bytes.or(usage.memory_peak_bytes),
+                    cpu_time_ms: counted.cpu_time_ms.or(usage.cpu_time_ms),
+                },
             },
+            // Where something is left, nobody else may become that user.
+            identity: self.identity.filter(|_| gone),
         }
-    }
-}
-
-fn exit_of(status: WaitStatus) -> Exit {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Lost,
     }
 }

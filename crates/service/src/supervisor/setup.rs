@@ -97,6 +97,12 @@ impl Home {
         Ok(Home { data: data.to_owned(), directory, opened, lock })
     }
 
+    /// Tells this directory from every other on the machine, also from one of the same name in another container.
+    pub fn identity(&self) -> io::Result<String> {
+        let metadata = self.opened.metadata()?;
+        Ok(format!("{:x}-{:x}", metadata.dev(), metadata.ino()))
+    }
+
     /// Listens on the socket, in place of one left by a supervisor that crashed.
     pub fn listen(&self) -> Result<UnixListener, SupervisorError> {
         self.remove_socket();

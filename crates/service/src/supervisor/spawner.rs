@@ -1,35 +1,24 @@
-//! Starts processes, on a thread of its own. Owns what a process of an attempt gets: directories, variables, session,
-//! descriptors. Follows no process after its start.
+//! Starts processes, on a thread of its own. Owns the thread, the orders, and what can be said of a start that failed;
+//! [`super::start`] makes the process. Follows no process after its start.
 
-use std::collections::BTreeMap;
-use std::fs::DirBuilder;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal, setsid};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::process::Pid;
 
+use super::cgroup::{Cgroups, Group};
+use super::confine;
 use super::journal::Birth;
-use super::wall_ms;
+use super::start::{Starter, enforceable};
 use crate::executors::Launch;
-use crate::executors::process::layout;
+use crate::executors::process::policy::{Identity, Unenforced};
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const LANG: &str = "C.UTF-8";
-/// Attempts are offered to the out-of-memory killer before the supervisor and the server.
-const OOM_SCORE_RAISE: i32 = 200;
-const OOM_SCORE_MOST: i32 = 1000;
 /// Characters of a program's name in a message.
 const NAME_SHOWN: usize = 200;
 
@@ -39,6 +28,18 @@ pub struct Spawned {
     pub pid: Pid,
     /// The reading end of its output, not blocking.
     pub output: OwnedFd,
+    /// The control group that it is in, if it needed one.
+    pub group: Option<Group>,
+}
+
+/// A start that is wanted.
+pub struct Order {
+    /// Comes back with the outcome.
+    pub token: u64,
+    pub launch: Box<Launch>,
+    /// As whom; `None` as the supervisor's own user.
+    pub identity: Option<Identity>,
+    pub unenforced: Unenforced,
 }
 
 /// Why there is no process.
@@ -46,7 +47,7 @@ pub enum SpawnError {
     /// It can never be started so.
     Refused(String),
     /// The machine has no room for it now.
-    Exhausted(String, Box<Launch>),
+    Exhausted(String, Box<Order>),
 }
 
 pub struct Outcome {
@@ -56,21 +57,22 @@ pub struct Outcome {
 
 /// The spawner thread and the ways to it.
 pub struct Spawner {
-    orders: Sender<(u64, Box<Launch>)>,
+    orders: Sender<Order>,
     outcomes: Receiver<Outcome>,
     wake: Arc<OwnedFd>,
 }
 
 impl Spawner {
-    pub fn new(data: PathBuf) -> io::Result<Spawner> {
+    pub fn new(data: PathBuf, cgroups: Arc<Cgroups>) -> io::Result<Spawner> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let (orders, received) = channel::<(u64, Box<Launch>)>();
+        let (orders, received) = channel::<Order>();
         let (sender, outcomes) = channel();
         let done = Arc::clone(&wake);
-        let oom_score = oom_score();
+        let starter = Starter { data, cgroups, oom_score: confine::oom_score() };
         let work = move || {
-            for (token, launch) in received {
-                let result = spawn(&data, launch, &oom_score);
+            for order in received {
+                let token = order.token;
+                let result = spawn(&starter, order);
                 if sender.send(Outcome { token, result }).is_err() {
                     return;
                 }
@@ -88,8 +90,8 @@ impl Spawner {
     }
 
     /// Orders a start; its outcome comes with the same token. False when the thread has died.
-    pub fn order(&self, token: u64, launch: Box<Launch>) -> bool {
-        self.orders.send((token, launch)).is_ok()
+    pub fn order(&self, order: Order) -> bool {
+        self.orders.send(order).is_ok()
     }
 
     /// All outcomes so far.
@@ -100,21 +102,15 @@ impl Spawner {
     }
 }
 
-/// The score for attempts, in the form that the kernel reads.
-fn oom_score() -> Vec<u8> {
-    let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
-    let own: i32 = own.trim().parse().unwrap_or(0);
-    (own + OOM_SCORE_RAISE).min(OOM_SCORE_MOST).to_string().into_bytes()
-}
-
-fn spawn(data: &Path, launch: Box<Launch>, oom_score: &[u8]) -> Result<Spawned, SpawnError> {
-    let program = validate(&launch).map_err(SpawnError::Refused)?;
-    match start(data, &launch, oom_score) {
+fn spawn(starter: &Starter, order: Order) -> Result<Spawned, SpawnError> {
+    let program = validate(&order.launch).map_err(SpawnError::Refused)?;
+    let limits = enforceable(&starter.cgroups, &order).map_err(SpawnError::Refused)?;
+    match starter.start(&order, &limits) {
         Ok(spawned) => Ok(spawned),
         Err(e) => {
-            let reason = format!("program {} can't be started: {}", shown(program), explain(&e));
+            let reason = format!("program {} can't be started: {}", shown(program), explain(&e, &order));
             match is_exhaustion(&e) {
-                true => Err(SpawnError::Exhausted(reason, launch)),
+                true => Err(SpawnError::Exhausted(reason, Box::new(order))),
                 false => Err(SpawnError::Refused(reason)),
             }
         }
@@ -154,10 +150,15 @@ fn shown(program: &str) -> String {
     }
 }
 
-fn explain(error: &io::Error) -> String {
+fn explain(error: &io::Error, order: &Order) -> String {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOENT) => "it was not found (or the interpreter that its first line names)".into(),
-        Some(Errno::ACCESS) => "it is not executable, or may not be".into(),
+        Some(Errno::ACCESS) => match &order.identity {
+            Some(identity) => {
+                format!("it is not executable, or may not be for user {}, as whom this job runs", identity.uid)
+            }
+            None => "it is not executable, or may not be".into(),
+        },
         Some(Errno::NOEXEC) => "it is not a program of this machine".into(),
         Some(Errno::TOOBIG) => "its arguments and environment are larger than the system takes (one of them over \
              128 KiB, or all together)"
@@ -167,87 +168,8 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
-fn is_exhaustion(error: &io::Error) -> bool {
+/// Whether the machine had no room: it may have some later.
+pub fn is_exhaustion(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(code, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::DQUOT))
-}
-
-fn start(data: &Path, launch: &Launch, oom_score: &[u8]) -> io::Result<Spawned> {
-    let work = layout::work_directory(data, launch.key);
-    make_directory(&work).map_err(|e| match is_exhaustion(&e) {
-        true => e,
-        false => io::Error::other(format!("its working directory {} can't be made: {e}", work.display())),
-    })?;
-    let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::fs::fcntl_setfl(&output, OFlags::NONBLOCK)?;
-    let mut command = command(launch, &work);
-    command.stdin(Stdio::null()).stdout(writer.as_fd().try_clone_to_owned()?).stderr(writer);
-    let supervisor = getpid();
-    let oom_score = oom_score.to_vec();
-    // SAFETY: between fork and exec only system calls run, without the C library: no memory is taken or freed, no lock
-    // touched. The strings that they use were made before.
-    unsafe {
-        command.pre_exec(move || {
-            setsid()?;
-            set_parent_process_death_signal(Some(Signal::KILL))?;
-            // A supervisor that was killed before the line above sends no signal any more.
-            if getppid() != Some(supervisor) {
-                return Err(Errno::SRCH.into());
-            }
-            // Not possible everywhere, and of no weight for the attempt itself.
-            if let Ok(file) =
-                rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-            {
-                let _ = rustix::io::write(file, &oom_score);
-            }
-            Ok(())
-        });
-    }
-    let not_before_ms = since_boot_ms();
-    let started_at_ms = wall_ms();
-    let child = command.spawn()?;
-    let number = i32::try_from(child.id()).map_err(io::Error::other)?;
-    let pid = Pid::from_raw(number).ok_or_else(|| io::Error::other("a process without a number"))?;
-    Ok(Spawned {
-        birth: Birth { pid: number, not_before_ms, not_after_ms: since_boot_ms(), started_at_ms },
-        pid,
-        output,
-    })
-}
-
-/// The command with a clean environment. The marker variables can't be overridden: the tree is found by them.
-fn command(launch: &Launch, work: &Path) -> Command {
-    let mut command = Command::new(&launch.commands[0]);
-    command
-        .args(&launch.commands[1..])
-        .current_dir(work)
-        .env_clear()
-        .env("PATH", PATH)
-        .env("LANG", LANG)
-        .env("HOME", work)
-        .env("TMPDIR", work);
-    let given: BTreeMap<&str, &str> = launch.environment.iter().map(|(n, v)| (&n[..], &v[..])).collect();
-    command
-        .envs(given)
-        .env(layout::JOB_ID_VARIABLE, launch.key.job_id.as_hyphenated().to_string())
-        .env(layout::ATTEMPT_VARIABLE, launch.key.attempt.to_string());
-    command
-}
-
-/// Makes the working directory and, at the first attempt of a job, the job's.
-fn make_directory(work: &Path) -> io::Result<()> {
-    let made = |directory: &Path| match DirBuilder::new().mode(0o700).create(directory) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
-    if let Some(job) = work.parent() {
-        made(job)?;
-    }
-    made(work)
-}
-
-/// The clock that `/proc/PID/stat` tells start times in.
-pub fn since_boot_ms() -> u64 {
-    let now = clock_gettime(ClockId::Boottime);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }

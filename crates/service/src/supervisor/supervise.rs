@@ -3,20 +3,25 @@
 //! together is made durable together.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
 
+use super::cgroup::{Cgroups, Controller};
 use super::journal::{Journal, Record};
 use super::poller::{Poller, Ready};
 use super::recovery;
-use super::runs::Runs;
+use super::runs::{Runs, Terms};
 use super::setup::{Home, Signals};
-use super::spawner::{Outcome, SpawnError, Spawner};
+use super::spawner::{Order, Outcome, SpawnError, Spawner};
+use super::start::reclaim;
 use super::table::Table;
+use super::users::Assigned;
 use super::wire::{FIRST_TOKEN, Heard, Wire};
 use super::{Doing, Settings, SupervisorError, wall_ms};
 use crate::executors::files::{LogFiles, LogWriter};
+use crate::executors::process::policy::{Identity, Policy, Users};
 use crate::executors::process::protocol::{Failure, OBSERVED_PER_FRAME, Reply, Request};
 use crate::executors::{AttemptKey, CANCELED_BEFORE_START, Launch, State};
 
@@ -52,9 +57,12 @@ pub struct Supervisor {
     journal: Journal,
     runs: Runs,
     starting: HashMap<u64, Starting>,
-    exhausted: Vec<(Instant, u64, Box<Launch>)>,
+    exhausted: Vec<(Instant, Box<Order>)>,
     next_token: u64,
     max_running: usize,
+    policy: Policy,
+    assigned: Assigned,
+    cgroups: Arc<Cgroups>,
     /// Answers that wait until the journal is durable.
     answers: Vec<u64>,
     /// Ends and acceptances were appended to the journal and are not durable yet.
@@ -71,6 +79,8 @@ struct Starting {
     key: AttemptKey,
     log_limit_bytes: u64,
     grace_period: Duration,
+    time_limit: Option<Duration>,
+    identity: Option<Identity>,
     since: Instant,
     canceled: Option<Duration>,
 }
@@ -78,10 +88,12 @@ struct Starting {
 impl Supervisor {
     pub fn new(settings: &Settings, home: Home, signals: Signals) -> Result<Supervisor, SupervisorError> {
         let boot = recovery::boot();
-        let (table, journal) = recovery::recover(&home.directory, &boot)?;
+        // What an earlier supervisor has left in control groups is killed before anything else.
+        let cgroups = Arc::new(Cgroups::open(&home.identity().doing("looking at the directory")?));
+        let (table, journal) = recovery::recover(&settings.data, &home.directory, &boot)?;
         let poller = Poller::new().doing("making a poller")?;
         let wire = Wire::new(home.listen()?);
-        let spawner = Spawner::new(settings.data.clone()).doing("starting the spawner")?;
+        let spawner = Spawner::new(settings.data.clone(), Arc::clone(&cgroups)).doing("starting the spawner")?;
         poller.add(wire.listener(), LISTENER).doing("watching the socket")?;
         poller.add(&signals.child, CHILD).doing("watching signals")?;
         poller.add(&signals.end, END).doing("watching signals")?;
@@ -102,6 +114,9 @@ impl Supervisor {
             exhausted: Vec::new(),
             next_token: FIRST_RUN,
             max_running: 1,
+            policy: Policy::default(),
+            assigned: Assigned::new(),
+            cgroups,
             answers: Vec::new(),
             uncommitted: false,
             commit_at: None,
@@ -120,7 +135,9 @@ impl Supervisor {
             for ready in ready {
                 self.handle(ready, now)?;
             }
+            self.runs.time_out(now);
             self.runs.kill_due(now);
+            self.runs.resume(&self.poller, now);
             self.finish_runs(now);
             self.start_next(now)?;
             self.commit_if_due(now);
@@ -128,6 +145,8 @@ impl Supervisor {
             self.write_behind();
             self.wire.flush_all(&self.poller, now);
             if self.is_done(now) {
+                self.runs.remove_remains();
+                self.cgroups.close();
                 self.home.remove_socket();
                 return Ok(());
             }
@@ -135,7 +154,7 @@ impl Supervisor {
     }
 
     fn deadline(&self) -> Instant {
-        let retry = self.exhausted.iter().map(|(at, _, _)| *at).min();
+        let retry = self.exhausted.iter().map(|(at, _)| *at).min();
         let idle = self.is_idle().then(|| self.idle_since + self.idle_exit);
         let all = [self.runs.deadline(), self.wire.deadline(), self.commit_at, retry, idle];
         all.into_iter().flatten().fold(self.check_at, Instant::min)
@@ -176,6 +195,7 @@ impl Supervisor {
             Heard::Server(hello) => {
                 let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
                 let most = descriptors.saturating_sub(SPARE_DESCRIPTORS).max(1);
+                self.adopt(hello.policy);
                 self.max_running = usize::try_from(most.min(hello.max_running.into())).unwrap_or(1).max(1);
                 // Those were for the server before.
                 self.answers.clear();
@@ -197,6 +217,19 @@ impl Supervisor {
             }
             Heard::Request(Request::Hello(_)) => tracing::warn!("a second greeting is ignored"),
         }
+    }
+
+    /// Takes over the rules for attempts to come, and says what they can't keep here.
+    fn adopt(&mut self, policy: Policy) {
+        if policy == self.policy {
+            return;
+        }
+        let shared = !matches!(policy.users, Users::Range { .. });
+        let lacking = Controller::ALL.into_iter().filter(|controller| !self.cgroups.has(*controller));
+        for controller in lacking.filter(|controller| shared || *controller != Controller::Processes) {
+            tracing::warn!("no control group with the {controller} controller: {}", self.cgroups.obstacles());
+        }
+        self.policy = policy;
     }
 
     fn accept(&mut self, call: u64, launches: Vec<Launch>) {
@@ -252,44 +285,52 @@ impl Supervisor {
             return Ok(());
         }
         let mut orders = Vec::new();
-        while self.runs.len() + self.starting.len() + orders.len() < self.max_running
-            && let Some(launch) = self.table.next()
+        while self.table.has_queued()
+            && self.runs.len() + self.starting.len() + orders.len() < self.max_running
+            && let Ok(identity) = self.assigned.take(&self.policy.users)
         {
+            let Some(launch) = self.table.next() else {
+                self.assigned.give_back(identity.as_ref());
+                continue;
+            };
             self.journal.append(&Record::Starting(launch.key));
-            orders.push(launch);
+            let token = self.next_token;
+            self.next_token += 1;
+            orders.push(Order { token, launch, identity, unenforced: self.policy.unenforced });
         }
         if orders.is_empty() && self.exhausted.is_empty() {
             return Ok(());
         }
         if let Err(e) = self.journal.flush() {
             self.journal_failed(&e, now);
-            for launch in orders.into_iter().rev() {
-                self.table.put_back(launch);
+            for order in orders.into_iter().rev() {
+                self.assigned.give_back(order.identity.as_ref());
+                self.table.put_back(order.launch);
             }
             return Ok(());
         }
-        for launch in orders {
-            let token = self.next_token;
-            self.next_token += 1;
+        for order in orders {
             let starting = Starting {
-                key: launch.key,
-                log_limit_bytes: launch.log_limit_bytes,
-                grace_period: launch.grace_period,
+                key: order.launch.key,
+                log_limit_bytes: order.launch.log_limit_bytes,
+                grace_period: order.launch.grace_period,
+                time_limit: order.launch.time_limit,
+                identity: order.identity.clone(),
                 since: now,
                 canceled: None,
             };
-            self.starting.insert(token, starting);
-            self.order(token, launch)?;
+            self.starting.insert(order.token, starting);
+            self.order(order)?;
         }
-        let due: Vec<_> = self.exhausted.extract_if(.., |(at, _, _)| *at <= now).collect();
-        for (_, token, launch) in due {
-            self.order(token, launch)?;
+        let due: Vec<_> = self.exhausted.extract_if(.., |(at, _)| *at <= now).collect();
+        for (_, order) in due {
+            self.order(*order)?;
         }
         Ok(())
     }
 
-    fn order(&self, token: u64, launch: Box<Launch>) -> Result<(), SupervisorError> {
-        match self.spawner.order(token, launch) {
+    fn order(&self, order: Order) -> Result<(), SupervisorError> {
+        match self.spawner.order(order) {
             true => Ok(()),
             false => Err(std::io::Error::other("its thread has ended")).doing("ordering a start"),
         }
@@ -309,26 +350,41 @@ impl Supervisor {
                     tracing::error!(attempt = %key, "watching output: {e}");
                 }
                 let log = LogWriter::new(LogFiles::of(&self.home.data, key), starting.log_limit_bytes);
-                self.runs.insert(token, key, spawned, log, starting.grace_period);
+                let terms = Terms {
+                    key,
+                    identity: starting.identity,
+                    grace_period: starting.grace_period,
+                    time_limit: starting.time_limit,
+                };
+                self.runs.insert(token, terms, spawned, log, now);
                 if let Some(grace) = starting.canceled {
                     self.runs.cancel(key, grace, now);
                 }
             }
-            Err(SpawnError::Refused(reason)) => self.refuse(key, reason),
+            Err(SpawnError::Refused(reason)) => self.refuse(&starting, reason),
             Err(SpawnError::Exhausted(..)) if starting.canceled.is_some() => {
-                self.refuse(key, CANCELED_BEFORE_START.into())
+                self.refuse(&starting, CANCELED_BEFORE_START.into())
             }
-            Err(SpawnError::Exhausted(reason, launch)) if now < starting.since + EXHAUSTED_LIMIT => {
+            Err(SpawnError::Exhausted(reason, order)) if now < starting.since + EXHAUSTED_LIMIT => {
                 tracing::warn!(attempt = %key, "{reason}; tried again");
                 self.starting.insert(token, starting);
-                self.exhausted.push((now + EXHAUSTED_RETRY, token, launch));
+                self.exhausted.push((now + EXHAUSTED_RETRY, order));
             }
-            Err(SpawnError::Exhausted(reason, _)) => self.refuse(key, reason),
+            Err(SpawnError::Exhausted(reason, _)) => self.refuse(&starting, reason),
         }
     }
 
-    fn refuse(&mut self, key: AttemptKey, reason: String) {
-        self.record(key, State::Refused { reason, at_ms: wall_ms() });
+    fn refuse(&mut self, starting: &Starting, reason: String) {
+        self.leave(starting.key, starting.identity.as_ref());
+        self.record(starting.key, State::Refused { reason, at_ms: wall_ms() });
+    }
+
+    /// Nothing of an attempt runs any more: its directory is no longer its user's, and its user is free.
+    fn leave(&mut self, key: AttemptKey, identity: Option<&Identity>) {
+        if identity.is_some() {
+            reclaim(&self.home.data, key);
+        }
+        self.assigned.give_back(identity);
     }
 
     fn record(&mut self, key: AttemptKey, state: State) {
@@ -339,6 +395,7 @@ impl Supervisor {
 
     fn finish_runs(&mut self, now: Instant) {
         for finished in self.runs.settle(&self.poller, now) {
+            self.leave(finished.key, finished.identity.as_ref());
             self.record(finished.key, finished.state);
         }
     }
@@ -420,6 +477,7 @@ impl Supervisor {
         if now >= self.check_at {
             self.check_at = now + CHECK;
             self.home.bound_messages();
+            self.runs.remove_remains();
             if !self.home.is_there() {
                 tracing::error!("the data directory has gone");
                 self.stop(Duration::ZERO, now);

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
+use std::mem::MaybeUninit;
 use std::str::FromStr;
 
 use rustix::io::Errno;
@@ -16,8 +17,8 @@ use rustix::process::{
 };
 use uuid::Uuid;
 
-use crate::executors::AttemptKey;
 use crate::executors::process::layout::{ATTEMPT_VARIABLE, JOB_ID_VARIABLE};
+use crate::executors::{AttemptKey, Exit, Usage};
 
 /// Ticks of the start time in `/proc/PID/stat` a second: a constant of Linux's interface.
 const TICKS_PER_SECOND: u64 = 100;
@@ -229,6 +230,34 @@ fn report(pid: i32, sent: Result<(), Errno>) {
 /// Whether anything is left of a group whose leader was just reaped.
 pub fn group_exists(leader: Pid) -> bool {
     test_kill_process_group(leader) != Err(Errno::SRCH)
+}
+
+/// Reaps a main process that has ended. Answers how it did, and what it and those of its descendants that were reaped by
+/// their parents have used; nothing when there is no such child.
+pub fn reap_main(main: Pid) -> Option<(Exit, Usage)> {
+    let mut status = 0;
+    let mut used = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to living memory of the right types, and are not kept.
+    let reaped = unsafe { libc::wait4(main.as_raw_pid(), &mut status, libc::WNOHANG, used.as_mut_ptr()) };
+    if reaped != main.as_raw_pid() {
+        return None;
+    }
+    // SAFETY: all bits zero is a value of these plain numbers, also if the kernel had written nothing.
+    let used = unsafe { used.assume_init() };
+    let exit = match () {
+        () if libc::WIFEXITED(status) => Exit::Code(libc::WEXITSTATUS(status)),
+        () if libc::WIFSIGNALED(status) => Exit::Signal(libc::WTERMSIG(status)),
+        () => Exit::Lost,
+    };
+    let micros = |time: libc::timeval| {
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec).unwrap_or(0)
+    };
+    let usage = Usage {
+        // The kernel tells KiB, of the largest of these processes.
+        memory_peak_bytes: u64::try_from(used.ru_maxrss).ok().map(|kib| kib * 1024),
+        cpu_time_ms: Some((micros(used.ru_utime) + micros(used.ru_stime)) / 1000),
+    };
+    Some((exit, usage))
 }
 
 /// Reaps orphans that have ended; tells whether others live on. Only for the thread that orphans are given to.

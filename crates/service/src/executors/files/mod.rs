@@ -14,9 +14,14 @@ pub use parts::Parts;
 pub use remove::remove_tree;
 pub use writer::LogWriter;
 
+/// The directories of all jobs.
+pub fn jobs_directory(data: &Path) -> PathBuf {
+    data.join("jobs")
+}
+
 /// The directories of all attempts of a job.
 pub fn job_directory(data: &Path, job_id: Uuid) -> PathBuf {
-    data.join("jobs").join(job_id.as_hyphenated().to_string())
+    jobs_directory(data).join(job_id.as_hyphenated().to_string())
 }
 
 /// The names of the files that hold an attempt's log.

@@ -149,7 +149,11 @@ impl Client {
 
     async fn connect_once(&self, child: &mut Option<Child>) -> Result<Connection, ExecutorError> {
         let mut stream = start::reach(&self.settings, child).await.map_err(unreachable)?;
-        let hello = Request::Hello(Hello { protocol: PROTOCOL, max_running: self.settings.max_running });
+        let hello = Request::Hello(Hello {
+            protocol: PROTOCOL,
+            max_running: self.settings.max_running,
+            policy: self.settings.policy.clone(),
+        });
         let mut frame = Vec::new();
         protocol::encode(&hello, &mut frame).map_err(unreachable)?;
         let (supervisor_pid, decoder) = timeout(GREETING_LIMIT, greet(&mut stream, &frame))

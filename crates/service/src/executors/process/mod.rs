@@ -5,6 +5,7 @@
 mod client;
 mod connection;
 pub mod layout;
+pub mod policy;
 pub mod protocol;
 mod start;
 
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use super::{AttemptKey, Executor, ExecutorError, Launch, LogRange, LogReader, Observed, files};
 use client::Client;
+use policy::Policy;
 
 /// What the process executor needs to know.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct ProcessSettings {
     pub arguments: Vec<String>,
     /// Most processes at once, at least 1.
     pub max_running: u32,
+    /// As whom attempts run, and what becomes of limits that can't be enforced.
+    pub policy: Policy,
 }
 
 /// Runs attempts on this host.
@@ -44,9 +48,22 @@ impl ProcessExecutor {
         let data = std::path::absolute(&settings.data)?;
         let settings =
             ProcessSettings { data: data.clone(), program: std::path::absolute(&settings.program)?, ..settings };
-        start::make_private(&data)?;
+        let jobs = files::jobs_directory(&data);
+        if settings.policy.users.are_others() {
+            start::make(&jobs)?;
+            start::let_through(&data)?;
+            if let Some(closed) = settings.policy.users.stopped_at(&fs::canonicalize(&data)?) {
+                tracing::warn!(
+                    "jobs run as other users, whom {} does not let through: they work in their directories, but HOME \
+                     and TMPDIR do not lead them there",
+                    closed.display()
+                );
+            }
+        } else {
+            start::make_private(&data)?;
+            start::make_private(&jobs)?;
+        }
         start::make_private(&layout::supervisor_directory(&data))?;
-        start::make_private(&data.join("jobs"))?;
         Ok(ProcessExecutor { client: Client::new(settings), data })
     }
 

@@ -7,6 +7,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::policy::Policy;
 use crate::executors::{AttemptKey, Launch, Observed};
 
 /// The version that this build speaks.
@@ -55,13 +56,16 @@ pub enum Request {
 }
 
 /// The server's greeting.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// The version that the sender speaks.
     pub protocol: u32,
     /// Most processes at once.
     #[serde(default)]
     pub max_running: u32,
+    /// The rules for attempts that are started from now on.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// Supervisor to server.
@@ -198,7 +202,7 @@ mod tests {
         let messages: Vec<Request> = (0..50)
             .map(|n| match n % 2 {
                 0 => Request::List { call: n },
-                _ => Request::Hello(Hello { protocol: 1, max_running: 3 }),
+                _ => Request::Hello(Hello { protocol: 1, max_running: 3, ..Hello::default() }),
             })
             .collect();
         let mut stream = Vec::new();
@@ -243,6 +247,6 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.feed(&stream);
         let read: Option<Request> = decoder.next_frame().unwrap();
-        assert_eq!(read, Some(Request::Hello(Hello { protocol: 9, max_running: 0 })));
+        assert_eq!(read, Some(Request::Hello(Hello { protocol: 9, ..Hello::default() })));
     }
 }

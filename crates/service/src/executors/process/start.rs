@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
 use super::{ProcessSettings, layout};
+use crate::executors::files;
 
 /// How long a supervisor may take until it answers on its socket. A new one first clears up after one that crashed.
 const START_LIMIT: Duration = Duration::from_secs(15);
@@ -20,12 +21,43 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A supervisor that ended at once is started again after this pause.
 const START_AGAIN: Duration = Duration::from_millis(250);
 
+/// Makes a directory for this user only, with its parents. An existing one stays as it is.
+pub fn make(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
 /// Makes a directory for this user only, with its parents. An existing one loses what it allows others.
 pub fn make_private(directory: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    make(directory)?;
     let metadata = fs::metadata(directory)?;
     if metadata.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Lets other users through the data directory and that of the jobs, to directories of their own below. They can list
+/// neither, and everything else in the data directory loses what it allows others.
+pub fn let_through(data: &Path) -> io::Result<()> {
+    let jobs = files::jobs_directory(data);
+    for entry in fs::read_dir(data)? {
+        let path = entry?.path();
+        let tighten = || {
+            let metadata = fs::symlink_metadata(&path)?;
+            let mode = metadata.permissions().mode();
+            match path == jobs || metadata.is_symlink() || mode & 0o077 == 0 {
+                true => Ok(()),
+                false => fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o700)),
+            }
+        };
+        match tighten() {
+            // It was a passing one.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    for directory in [&jobs, data] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o711))?;
     }
     Ok(())
 }

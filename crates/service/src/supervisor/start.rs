@@ -1,0 +1,172 @@
+//! Makes the process of an attempt. Owns what it gets: directories, variables, descriptors, a control group; what it may
+//! do is [`super::confine`]'s.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rustix::fs::{Gid, OFlags, Uid};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, getegid, geteuid};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::cgroup::{Cgroups, Controller};
+use super::confine::Confinement;
+use super::journal::Birth;
+use super::spawner::{Order, Spawned, is_exhaustion};
+use super::wall_ms;
+use crate::executors::process::layout;
+use crate::executors::process::policy::{Identity, Unenforced};
+use crate::executors::{AttemptKey, Launch, Limits};
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const LANG: &str = "C.UTF-8";
+
+/// What all starts share.
+pub struct Starter {
+    pub data: PathBuf,
+    pub cgroups: Arc<Cgroups>,
+    pub oom_score: Vec<u8>,
+}
+
+/// The limits that this machine can keep for an attempt, or why it is refused. A bound of processes is the server's own
+/// precaution, so without a way to keep it the attempt runs; the supervisor has said so at its start.
+pub fn enforceable(cgroups: &Cgroups, order: &Order) -> Result<Limits, String> {
+    let wanted = order.launch.limits;
+    let lacks = |limit: Option<u64>, controller| limit.is_some() && !cgroups.has(controller);
+    let lost = [
+        (lacks(wanted.memory_bytes, Controller::Memory), "memoryLimit", Controller::Memory),
+        (lacks(wanted.cpu_millis, Controller::Cpu), "cpuLimit", Controller::Cpu),
+    ];
+    for (_, name, controller) in lost.iter().filter(|(lacks, ..)| *lacks) {
+        let why = format!(
+            "{name} can't be enforced: the supervisor has no control group with the {controller} controller ({})",
+            cgroups.obstacles()
+        );
+        match order.unenforced {
+            Unenforced::Refuse => {
+                return Err(format!("{why}. A server started with --unenforced-limits ignore runs the job without it"));
+            }
+            Unenforced::Ignore => tracing::warn!(attempt = %order.launch.key, "{why}; the attempt runs without it"),
+        }
+    }
+    Ok(Limits {
+        memory_bytes: wanted.memory_bytes.filter(|_| cgroups.has(Controller::Memory)),
+        cpu_millis: wanted.cpu_millis.filter(|_| cgroups.has(Controller::Cpu)),
+        processes: wanted.processes.filter(|_| counts_by_user(order) || cgroups.has(Controller::Processes)),
+    })
+}
+
+/// Whether the kernel can count an attempt's processes as those of its user: that needs no control group.
+fn counts_by_user(order: &Order) -> bool {
+    order.identity.as_ref().is_some_and(|identity| identity.sole)
+}
+
+impl Starter {
+    pub fn start(&self, order: &Order, limits: &Limits) -> io::Result<Spawned> {
+        let launch = &order.launch;
+        let identity = order.identity.as_ref();
+        let work = layout::work_directory(&self.data, launch.key);
+        make_directory(&work, identity).map_err(|e| match is_exhaustion(&e) {
+            true => e,
+            false => io::Error::other(format!("its working directory {} can't be made: {e}", work.display())),
+        })?;
+        let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::fs::fcntl_setfl(&output, OFlags::NONBLOCK)?;
+        if let Some(identity) = identity {
+            // It may open /dev/stdout again by its name.
+            rustix::fs::fchown(&writer, Some(Uid::from_raw(identity.uid)), Some(Gid::from_raw(identity.gid)))?;
+        }
+        let by_user = limits.processes.filter(|_| counts_by_user(order));
+        let in_group = Limits { processes: limits.processes.filter(|_| by_user.is_none()), ..*limits };
+        let mut group = self.cgroups.make(launch.key, &in_group)?;
+        let entries = match &group {
+            Some(group) => group.entries()?,
+            None => Vec::new(),
+        };
+        let confinement = Confinement::new(&self.oom_score, entries, by_user, identity);
+        let mut command = command(launch, &work);
+        command.stdin(Stdio::null()).stdout(writer.as_fd().try_clone_to_owned()?).stderr(writer);
+        // SAFETY: between fork and exec only system calls run, without the C library: no memory is taken or freed, no
+        // lock touched. What they use was made before.
+        unsafe {
+            command.pre_exec(move || confinement.enter());
+        }
+        let not_before_ms = since_boot_ms();
+        let started_at_ms = wall_ms();
+        let child = command.spawn().inspect_err(|_| {
+            if let Some(group) = &mut group {
+                group.remove();
+            }
+        })?;
+        let number = i32::try_from(child.id()).map_err(io::Error::other)?;
+        let pid = Pid::from_raw(number).ok_or_else(|| io::Error::other("a process without a number"))?;
+        Ok(Spawned {
+            birth: Birth { pid: number, not_before_ms, not_after_ms: since_boot_ms(), started_at_ms },
+            pid,
+            output,
+            group,
+        })
+    }
+}
+
+/// The command with a clean environment. The marker variables can't be overridden: the tree is found by them.
+fn command(launch: &Launch, work: &Path) -> Command {
+    let mut command = Command::new(&launch.commands[0]);
+    command
+        .args(&launch.commands[1..])
+        .current_dir(work)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", LANG)
+        .env("HOME", work)
+        .env("TMPDIR", work);
+    let given: BTreeMap<&str, &str> = launch.environment.iter().map(|(n, v)| (&n[..], &v[..])).collect();
+    command
+        .envs(given)
+        .env(layout::JOB_ID_VARIABLE, launch.key.job_id.as_hyphenated().to_string())
+        .env(layout::ATTEMPT_VARIABLE, launch.key.attempt.to_string());
+    command
+}
+
+/// Makes the working directory, for the attempt's user alone, and at the first attempt of a job the job's, through which
+/// that user must get.
+fn make_directory(work: &Path, identity: Option<&Identity>) -> io::Result<()> {
+    let made = |directory: &Path| match DirBuilder::new().mode(0o700).create(directory) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    };
+    if let Some(job) = work.parent() {
+        made(job)?;
+        if identity.is_some() {
+            fs::set_permissions(job, Permissions::from_mode(0o711))?;
+        }
+    }
+    made(work)?;
+    match identity {
+        Some(identity) => chown(work, Some(identity.uid), Some(identity.gid)),
+        None => Ok(()),
+    }
+}
+
+/// Takes the working directory of an attempt that has ended away from its user, for another attempt may get that one.
+pub fn reclaim(data: &Path, key: AttemptKey) {
+    let work = layout::work_directory(data, key);
+    if let Err(e) = lchown(&work, Some(geteuid().as_raw()), Some(getegid().as_raw()))
+        && e.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(directory = %work.display(), "taking a directory back: {e}");
+    }
+}
+
+/// The clock that `/proc/PID/stat` tells start times in.
+pub fn since_boot_ms() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
