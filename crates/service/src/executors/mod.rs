@@ -2,7 +2,9 @@
 //! what is observed. Refuses any decision about jobs: which one runs, what an exit means and when to try again belong
 //! to the engine.
 
+pub mod docker;
 pub mod files;
+mod inbox;
 pub mod log;
 pub mod process;
 pub mod scripted;

@@ -5,6 +5,7 @@ mod parts;
 mod remove;
 mod writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -62,6 +63,11 @@ impl LogFiles {
         let digits = rest.strip_prefix('.')?;
         (digits.len() == 20).then(|| digits.parse().ok())?
     }
+}
+
+/// Runs file operations on a thread where blocking is allowed.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! that rotate within the other half. Owns the bound and the counting of what was cut; the reader of the parts adds the
 //! marks. Never fails: bytes that can't be written are dropped, and the next part begins behind them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -54,6 +54,39 @@ impl LogWriter {
             dropping_until: None,
             gap: false,
         }
+    }
+
+    /// The log in these files as an earlier writer left it, of which at least so many bytes had come. What of them is
+    /// not there counts as cut.
+    pub fn resume(files: LogFiles, limit: u64, at_least: u64) -> io::Result<LogWriter> {
+        let mut log = LogWriter::new(files, limit);
+        let mut lengths = BTreeMap::new();
+        for entry in fs::read_dir(log.files.directory())? {
+            let entry = entry?;
+            if let Some(position) = entry.file_name().to_str().and_then(|name| log.files.position(name)) {
+                lengths.insert(position, entry.metadata()?.len());
+            }
+        }
+        log.parts = lengths.keys().copied().filter(|position| *position > 0).collect();
+        if let Some((&position, &length)) = lengths.last_key_value() {
+            log.position = position + length;
+            let (path, limit) = match position {
+                0 => (log.files.head(), log.head_limit),
+                _ => (log.files.part(position), log.part_limit),
+            };
+            log.current = Some(Current { file: create(&path)?, room: limit.saturating_sub(length) });
+            log.head_open = position == 0;
+        }
+        if log.position < at_least {
+            let missing = usize::try_from(at_least - log.position).unwrap_or(usize::MAX);
+            log.drop_bytes(missing);
+        }
+        Ok(log)
+    }
+
+    /// How many bytes have come so far.
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// Takes the next bytes of the process.
@@ -143,7 +176,6 @@ mod tests {
     use super::*;
     use crate::executors::AttemptKey;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
     use std::os::unix::fs::symlink;
     use uuid::Uuid;
 
@@ -194,6 +226,40 @@ mod tests {
                 prop_assert_eq!(parts[&0].len(), all.len().min(limit as usize / 2));
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_writer_goes_on_where_another_stopped(
+            sizes in proptest::collection::vec((1usize..700, any::<bool>()), 0..40),
+        ) {
+            let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let (files, whole_files) = (files(data.path()), files(other.path()));
+            let mut log = LogWriter::new(files.clone(), 2048);
+            let mut whole = LogWriter::new(whole_files.clone(), 2048);
+            for (number, (size, restart)) in sizes.into_iter().enumerate() {
+                if restart {
+                    drop(log);
+                    log = LogWriter::resume(files.clone(), 2048, whole.position()).unwrap();
+                    prop_assert_eq!(log.position(), whole.position());
+                }
+                let bytes = vec![u8::try_from(number).unwrap(); size];
+                log.write(&bytes, Instant::now());
+                whole.write(&bytes, Instant::now());
+            }
+            prop_assert_eq!(parts(&files), parts(&whole_files));
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_writer_dropped_shows_as_cut() {
+        let data = tempfile::tempdir().unwrap();
+        let files = files(data.path());
+        LogWriter::new(files.clone(), 2048).write(b"kept", Instant::now());
+        let mut log = LogWriter::resume(files.clone(), 2048, 10).unwrap();
+        log.write(b"more", Instant::now());
+        log.finish();
+        assert_eq!(parts(&files), BTreeMap::from([(0, b"kept".to_vec()), (10, b"more".to_vec())]));
     }
 
     #[test]

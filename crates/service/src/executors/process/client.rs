@@ -10,9 +10,10 @@ use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::time::{sleep_until, timeout};
 
-use super::connection::{CallError, Connection, Inbox};
+use super::connection::{CallError, Connection};
 use super::protocol::{self, Decoder, FRAME_LIMIT, FrameError, Hello, PROTOCOL, Reply, Request};
 use super::{ProcessSettings, start};
+use crate::executors::inbox::Inbox;
 use crate::executors::{AttemptKey, ExecutorError, Launch, Observed};
 
 /// How long a supervisor may take to greet.

@@ -1,7 +1,7 @@
-//! One connection to the supervisor. Owns the task that reads it, the calls that wait for an answer, and the inbox of
-//! events, which outlives the connection.
+//! One connection to the supervisor. Owns the task that reads it, the calls that wait for an answer; events go to an
+//! inbox, which outlives the connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::protocol::{self, Decoder, Failure, FrameError, Reply, Request};
-use crate::executors::{AttemptKey, EVENT_BATCH, ExecutorError, Observed, State};
+use crate::executors::inbox::Inbox;
+use crate::executors::{ExecutorError, Observed};
 
 /// How long the supervisor may take for an answer.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -208,63 +209,6 @@ async fn read(mut stream: OwnedReadHalf, mut decoder: Decoder, shared: Arc<Share
         }
     };
     shared.break_off(&why);
-}
-
-/// Events that nobody has asked for yet: the newest state of each attempt, in the order in which they were first told.
-/// Bounded by the number of attempts that the supervisor knows.
-#[derive(Default)]
-pub struct Inbox {
-    content: Mutex<Content>,
-    changed: Notify,
-}
-
-#[derive(Default)]
-struct Content {
-    order: VecDeque<AttemptKey>,
-    states: HashMap<AttemptKey, State>,
-    failure: Option<ExecutorError>,
-}
-
-impl Inbox {
-    fn put(&self, observed: Vec<Observed>) {
-        let mut content = lock(&self.content);
-        for Observed { key, state } in observed {
-            if content.states.insert(key, state).is_none() {
-                content.order.push_back(key);
-            }
-        }
-        drop(content);
-        self.changed.notify_one();
-    }
-
-    fn fail(&self, failure: ExecutorError) {
-        lock(&self.content).failure = Some(failure);
-        self.changed.notify_one();
-    }
-
-    /// Waits for events or for the end of the connection; what came before the end is told first. Nothing means that
-    /// the wake-up was for what an earlier call took.
-    pub async fn next(&self) -> Result<Option<Vec<Observed>>, ExecutorError> {
-        if let Some(answer) = self.take() {
-            return answer.map(Some);
-        }
-        self.changed.notified().await;
-        self.take().transpose()
-    }
-
-    fn take(&self) -> Option<Result<Vec<Observed>, ExecutorError>> {
-        let mut content = lock(&self.content);
-        let n = content.order.len().min(EVENT_BATCH);
-        if n == 0 {
-            return content.failure.take().map(Err);
-        }
-        let keys: Vec<AttemptKey> = content.order.drain(..n).collect();
-        let events = keys.into_iter().filter_map(|key| {
-            let state = content.states.remove(&key)?;
-            Some(Observed { key, state })
-        });
-        Some(Ok(events.collect()))
-    }
 }
 
 /// A lock whose holder panicked still guards whole values here: each change is one insertion or removal.

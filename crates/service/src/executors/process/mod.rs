@@ -107,7 +107,7 @@ impl Executor for ProcessExecutor {
             fs::metadata(work)?;
             files::Parts::open(&files, range)
         };
-        match blocking(open).await {
+        match files::blocking(open).await {
             Ok(parts) => Ok(LogReader::new(parts)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(ExecutorError::NoLog(key)),
             Err(e) => Err(ExecutorError::Io(format!("opening the log of attempt {key}: {e}"))),
@@ -116,13 +116,8 @@ impl Executor for ProcessExecutor {
 
     async fn remove(&self, job_id: Uuid) -> Result<(), ExecutorError> {
         let directory = files::job_directory(&self.data, job_id);
-        blocking(move || files::remove_tree(&directory))
+        files::blocking(move || files::remove_tree(&directory))
             .await
             .map_err(|e| ExecutorError::Io(format!("removing the directory of job {job_id}: {e}")))
     }
-}
-
-/// Runs file operations on a thread where blocking is allowed.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -1,0 +1,226 @@
+//! What a container is made of: the request that creates it. Owns the hardening; everything an attempt must not do is
+//! decided here and by the settings, nothing by the job.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::RestartPolicyNameEnum;
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, RestartPolicy};
+
+use super::image::Facts;
+use super::names::Plan;
+use super::settings::{DockerSettings, User};
+use crate::executors::Launch;
+
+/// The work directory: where programs start unless the image says otherwise, and their `HOME`.
+pub const WORK: &str = "/work";
+/// The name by which a container on a bridge reaches its host.
+const HOST_NAME: &str = "host.docker.internal";
+/// The daemon keeps so much of a log, twice: what the server has not read yet survives a restart of the server.
+const DAEMON_LOG_BYTES: &str = "16m";
+/// A container dies before the server when the machine runs out of memory.
+const OOM_SCORE: i64 = 500;
+
+/// What the daemon can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Abilities {
+    /// It has a program that reaps children and passes on signals.
+    pub init: bool,
+    /// It keeps logs in its own format, which leaves bytes as they are. Podman has not.
+    pub local_log: bool,
+}
+
+/// Why these words can't start a program, if they can't.
+pub fn refusal(launch: &Launch, image: &Facts) -> Option<String> {
+    if launch.commands.is_empty() && !image.has_program {
+        return Some("commands is empty, and the image names no program".into());
+    }
+    if launch.commands.first().is_some_and(String::is_empty) {
+        return Some("commands[0] is empty".into());
+    }
+    if let Some(index) = launch.commands.iter().position(|word| word.contains('\0')) {
+        return Some(format!("commands[{index}] holds a NUL character"));
+    }
+    for (index, (name, value)) in launch.environment.iter().enumerate() {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Some(format!("the name of environmentVariables[{index}] is empty or holds = or NUL"));
+        }
+        if value.contains('\0') {
+            return Some(format!("the value of environmentVariables[{index}] holds a NUL character"));
+        }
+    }
+    None
+}
+
+/// The request for this launch.
+pub fn body(
+    launch: &Launch,
+    image: &Facts,
+    settings: &DockerSettings,
+    installation: &str,
+    able: Abilities,
+) -> ContainerCreateBody {
+    let at_root = matches!(image.working_directory.as_str(), "" | "/");
+    let health = HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() };
+    ContainerCreateBody {
+        image: Some(launch.image.clone()),
+        // Given as entry point, no entry point of the image stands before it.
+        entrypoint: (!launch.commands.is_empty()).then(|| launch.commands.clone()),
+        env: Some(environment(launch, settings)),
+        user: user(settings, &image.user),
+        working_dir: at_root.then(|| WORK.to_owned()),
+        labels: Some(Plan::of(launch).labels(installation)),
+        healthcheck: Some(health),
+        host_config: Some(host(launch, settings, able)),
+        ..Default::default()
+    }
+}
+
+fn host(launch: &Launch, settings: &DockerSettings, able: Abilities) -> HostConfig {
+    let memory = launch.limits.memory_bytes.map(signed);
+    let memory_file_system = |bytes: u64| format!("rw,nosuid,nodev,exec,mode=1777,size={bytes}");
+    let tmpfs = HashMap::from([
+        (WORK.to_owned(), memory_file_system(settings.work_bytes)),
+        ("/tmp".to_owned(), memory_file_system(settings.tmp_bytes)),
+    ]);
+    let reaches_host = settings.url.as_deref().is_some_and(|url| url.contains(HOST_NAME));
+    HostConfig {
+        network_mode: Some(settings.network.clone()),
+        extra_hosts: reaches_host.then(|| vec![format!("{HOST_NAME}:host-gateway")]),
+        memory,
+        // The same bound with swap: none of it.
+        memory_swap: memory,
+        nano_cpus: launch.limits.cpu_millis.map(|millis| signed(millis.saturating_mul(1_000_000))),
+        pids_limit: Some(signed(launch.limits.processes.unwrap_or(settings.processes))),
+        oom_score_adj: Some(OOM_SCORE),
+        init: Some(able.init),
+        security_opt: Some(vec!["no-new-privileges".into()]),
+        cap_drop: Some(vec!["ALL".into()]),
+        cap_add: (!settings.capabilities.is_empty()).then(|| settings.capabilities.clone()),
+        readonly_rootfs: Some(!settings.writable_root),
+        tmpfs: Some(tmpfs),
+        ipc_mode: Some("private".into()),
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+        log_config: Some(log(able)),
+        ..Default::default()
+    }
+}
+
+fn log(able: Abilities) -> HostConfigLogConfig {
+    let option = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut config = HashMap::from([option("max-size", DAEMON_LOG_BYTES)]);
+    if !able.local_log {
+        return HostConfigLogConfig { typ: Some("json-file".into()), config: Some(config) };
+    }
+    config.extend([option("max-file", "2"), option("compress", "false")]);
+    HostConfigLogConfig { typ: Some("local".into()), config: Some(config) }
+}
+
+/// Of a name given twice the last counts.
+fn environment(launch: &Launch, settings: &DockerSettings) -> Vec<String> {
+    let mut variables = BTreeMap::from([("HOME", WORK)]);
+    // The init of Docker passes signals on to the whole group of the main process, not just to it.
+    variables.insert("TINI_KILL_PROCESS_GROUP", "1");
+    variables.extend(launch.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    if let Some(url) = &settings.url {
+        variables.insert("DOCKET_URL", url);
+    }
+    variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// Whom to run as, where it is not left to the image.
+fn user(settings: &DockerSettings, of_image: &str) -> Option<String> {
+    let name = of_image.split(':').next().unwrap_or_default();
+    let is_root = matches!(name, "" | "root") || name.parse() == Ok(0u32);
+    match &settings.user {
+        User::NotRoot(ids) if is_root => Some(ids.clone()),
+        _ => None,
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executors::conformance;
+    use std::path::PathBuf;
+
+    fn made(change: impl FnOnce(&mut Launch, &mut DockerSettings, &mut Facts)) -> ContainerCreateBody {
+        let mut launch = conformance::launch(vec!["sh".into(), "-c".into(), "true".into()]);
+        let mut settings = DockerSettings::new(PathBuf::from("/d"));
+        let mut image = Facts::default();
+        change(&mut launch, &mut settings, &mut image);
+        body(&launch, &image, &settings, "here", Abilities { init: true, local_log: true })
+    }
+
+    #[test]
+    fn a_container_is_hardened_unless_configuration_relaxes_it() {
+        let host = made(|_, _, _| {}).host_config.unwrap();
+        assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
+        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!((host.cap_add, host.readonly_rootfs, host.init), (None, Some(true), Some(true)));
+        assert_eq!((host.pids_limit, host.binds, host.privileged), (Some(1024), None, None));
+        let relaxed = made(|_, settings, _| {
+            settings.capabilities = vec!["CHOWN".into()];
+            settings.writable_root = true;
+        });
+        let host = relaxed.host_config.unwrap();
+        assert_eq!((host.cap_add, host.readonly_rootfs), (Some(vec!["CHOWN".to_owned()]), Some(false)));
+    }
+
+    #[test]
+    fn root_of_an_image_is_replaced_and_its_other_users_stay() {
+        let user = |of_image: &str| made(|_, _, image| image.user = of_image.into()).user;
+        for root in ["", "root", "0", "0:0", "root:users"] {
+            assert_eq!(user(root).as_deref(), Some("65534:65534"), "{root}");
+        }
+        for other in ["app", "1000", "1000:0"] {
+            assert_eq!(user(other), None, "{other}");
+        }
+        assert_eq!(made(|_, settings, _| settings.user = User::Image).user, None);
+    }
+
+    #[test]
+    fn the_working_directory_of_an_image_stays() {
+        let directory = |of_image: &str| made(|_, _, image| image.working_directory = of_image.into()).working_dir;
+        assert_eq!(directory("").as_deref(), Some(WORK));
+        assert_eq!(directory("/").as_deref(), Some(WORK));
+        assert_eq!(directory("/app"), None);
+    }
+
+    #[test]
+    fn limits_and_addresses_are_passed_on() {
+        let made = made(|launch, settings, _| {
+            launch.limits.memory_bytes = Some(64 << 20);
+            launch.limits.cpu_millis = Some(250);
+            launch.limits.processes = Some(7);
+            launch.environment = [("A", "1"), ("A", "2"), ("DOCKET_URL", "http://127.0.0.1:8080"), ("HOME", "/h")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .to_vec();
+            settings.url = Some("http://host.docker.internal:8080".into());
+        });
+        let host = made.host_config.unwrap();
+        assert_eq!((host.memory, host.memory_swap), (Some(64 << 20), Some(64 << 20)));
+        assert_eq!((host.nano_cpus, host.pids_limit), (Some(250_000_000), Some(7)));
+        assert_eq!(host.extra_hosts, Some(vec!["host.docker.internal:host-gateway".to_owned()]));
+        let expected = ["A=2", "DOCKET_URL=http://host.docker.internal:8080", "HOME=/h", "TINI_KILL_PROCESS_GROUP=1"];
+        assert_eq!(made.env, Some(expected.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn words_that_start_nothing_are_refused() {
+        let image = Facts::default();
+        let why = |commands: &[&str]| {
+            let launch = conformance::launch(commands.iter().map(|word| (*word).to_owned()).collect());
+            refusal(&launch, &image).unwrap_or_default()
+        };
+        assert!(why(&[]).contains("the image names no program"));
+        assert!(why(&[""]).contains("commands[0] is empty"));
+        assert!(why(&["a", "b\0"]).contains("commands[1] holds a NUL"));
+        assert_eq!(why(&["a"]), "");
+        let with_program = Facts { has_program: true, ..Facts::default() };
+        assert_eq!(refusal(&conformance::launch(Vec::new()), &with_program), None);
+    }
+}
