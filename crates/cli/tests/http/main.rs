@@ -19,6 +19,7 @@ mod read_job_history;
 mod read_job_log;
 mod read_job_report;
 mod read_job_statistics;
+mod rerun_job;
 mod restart;
 mod scenario;
 mod serve;

@@ -75,9 +75,11 @@ async fn there_is_none_before_the_end_and_one_for_every_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_organization_learns_nothing() {
-    let server = Server::with(&["--slots", "0"]).await;
+    let mut server = Server::with(&["--slots", "0"]).await;
     let job = server.idle_job("s").await;
     let stranger = server.key("other", "admin");
+    server.kill();
+    server.restart().await;
     let ask = async |job: &str| {
         let headers = [("x-api-key", stranger.as_str())];
         server.send(Method::GET, &format!("/jobs/{job}/report"), &headers, Bytes::new()).await
