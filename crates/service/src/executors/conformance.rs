@@ -323,6 +323,10 @@ async fn logs_are_read_whole_and_from_their_end(fixture: &impl Fixture) {
     assert_eq!(log(&executor, key, LogRange::Tail { lines: 2 }).await, b"two\nthree\n");
     assert_eq!(log(&executor, key, LogRange::Tail { lines: 0 }).await, b"");
     assert_eq!(log(&executor, key, LogRange::Tail { lines: 9 }).await, b"one\ntwo\nthree\n");
+    assert_eq!(log(&executor, key, LogRange::From { position: 5 }).await, b"wo\nthree\n");
+    assert_eq!(log(&executor, key, LogRange::From { position: 14 }).await, b"");
+    let end = executor.read_log(key, LogRange::Tail { lines: 0 }).await.expect("there is a log").position();
+    assert_eq!(end, 14);
 }
 
 async fn a_removed_job_has_no_log(fixture: &impl Fixture) {

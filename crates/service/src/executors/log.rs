@@ -14,12 +14,21 @@ pub enum LogRange {
         /// How many.
         lines: u64,
     },
+    /// What stands behind a position, which a [`LogReader`] told. Nothing if the log has not come so far.
+    From {
+        /// Counted in all the bytes that the attempt wrote, those that were cut as well.
+        position: u64,
+    },
 }
 
 /// A source of log bytes. It may block: the reader calls it on a thread where that is allowed.
 pub trait LogSource: Send + 'static {
     /// The next bytes, or nothing at the end.
     fn next_chunk(&mut self) -> io::Result<Option<Vec<u8>>>;
+
+    /// Where the next chunk begins, counted in all the bytes that the attempt wrote, those that were cut as well. At the
+    /// end: how many it had written when the log was opened.
+    fn position(&self) -> u64;
 }
 
 /// The most bytes in one chunk of a log.
@@ -28,12 +37,18 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 /// A log being read: what was there when it was opened, in chunks of at most [`CHUNK_BYTES`].
 pub struct LogReader {
     source: Option<Box<dyn LogSource>>,
+    position: u64,
 }
 
 impl LogReader {
     /// A reader of this source.
     pub fn new(source: impl LogSource) -> LogReader {
-        LogReader { source: Some(Box::new(source)) }
+        LogReader { position: source.position(), source: Some(Box::new(source)) }
+    }
+
+    /// Where the next chunk begins: what [`LogRange::From`] takes.
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// The next chunk, `None` at the end. No thread is held between two calls. After an error the log is at its end.
@@ -47,6 +62,7 @@ impl LogReader {
         })
         .await
         .map_err(|e| ExecutorError::Io(format!("reading the log: {e}")))?;
+        self.position = source.position();
         match chunk {
             Ok(Some(bytes)) => {
                 self.source = Some(source);
@@ -72,6 +88,7 @@ impl LogReader {
 
 /// Bytes in memory as a log source.
 pub struct Bytes {
+    position: u64,
     rest: Vec<u8>,
 }
 
@@ -84,8 +101,9 @@ impl Bytes {
                 let mut tail = TailStart::new(lines);
                 tail.scan(log).unwrap_or(0)
             }
+            LogRange::From { position } => usize::try_from(position).map_or(log.len(), |start| start.min(log.len())),
         };
-        Bytes { rest: log[start..].to_vec() }
+        Bytes { position: start as u64, rest: log[start..].to_vec() }
     }
 }
 
@@ -95,7 +113,13 @@ impl LogSource for Bytes {
             return Ok(None);
         }
         let rest = self.rest.split_off(self.rest.len().min(CHUNK_BYTES));
-        Ok(Some(std::mem::replace(&mut self.rest, rest)))
+        let chunk = std::mem::replace(&mut self.rest, rest);
+        self.position += chunk.len() as u64;
+        Ok(Some(chunk))
+    }
+
+    fn position(&self) -> u64 {
+        self.position
     }
 }
 

@@ -84,6 +84,10 @@ mod tests {
         fn next_chunk(&mut self) -> std::io::Result<Option<Vec<u8>>> {
             Ok(self.0.next())
         }
+
+        fn position(&self) -> u64 {
+            0
+        }
     }
 
     #[tokio::test]

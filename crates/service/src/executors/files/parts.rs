@@ -19,22 +19,49 @@ pub struct Parts {
 }
 
 enum Piece {
-    File { file: File, length: u64 },
-    Mark(Vec<u8>),
+    File {
+        file: File,
+        /// Where it begins in all that the process wrote.
+        start: u64,
+        length: u64,
+    },
+    Mark {
+        text: Vec<u8>,
+        /// Where the cut begins, and where it ends.
+        start: u64,
+        end: u64,
+    },
 }
 
 impl Piece {
     fn len(&self) -> u64 {
         match self {
             Piece::File { length, .. } => *length,
-            Piece::Mark(text) => text.len() as u64,
+            Piece::Mark { text, .. } => text.len() as u64,
+        }
+    }
+
+    /// The position of the byte at `offset`. A mark is one thing: whoever has seen its beginning is behind the cut.
+    fn position(&self, offset: u64) -> u64 {
+        match self {
+            Piece::File { start, .. } => start + offset,
+            Piece::Mark { start, .. } if offset == 0 => *start,
+            Piece::Mark { end, .. } => *end,
+        }
+    }
+
+    /// The position behind it.
+    fn end(&self) -> u64 {
+        match self {
+            Piece::File { start, length, .. } => start + length,
+            Piece::Mark { end, .. } => *end,
         }
     }
 
     /// Fills as much of `buffer` as this piece has from `offset` on.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
-            Piece::File { file, length } => {
+            Piece::File { file, length, .. } => {
                 let room = length.saturating_sub(offset).min(buffer.len() as u64) as usize;
                 let mut filled = 0;
                 while filled < room {
@@ -45,7 +72,7 @@ impl Piece {
                 }
                 Ok(filled)
             }
-            Piece::Mark(text) => {
+            Piece::Mark { text, .. } => {
                 let rest = text.get(offset as usize..).unwrap_or_default();
                 let n = rest.len().min(buffer.len());
                 buffer[..n].copy_from_slice(&rest[..n]);
@@ -59,10 +86,21 @@ impl Parts {
     /// Opens the log. A missing directory is `NotFound`; one without a file of this log is an empty log.
     pub fn open(files: &LogFiles, range: LogRange) -> io::Result<Parts> {
         let mut parts = Parts { pieces: pieces(files)?, index: 0, offset: 0 };
-        if let LogRange::Tail { lines } = range {
-            parts.seek_tail(lines)?;
+        match range {
+            LogRange::Whole => {}
+            LogRange::Tail { lines: 0 } => parts.index = parts.pieces.len(),
+            LogRange::Tail { lines } => parts.seek_tail(lines)?,
+            LogRange::From { position } => parts.seek(position),
         }
         Ok(parts)
+    }
+
+    /// Moves to a position: into a part, or to the mark of the cut that it lies in.
+    fn seek(&mut self, position: u64) {
+        self.index = self.pieces.iter().position(|piece| piece.end() > position).unwrap_or(self.pieces.len());
+        if let Some(Piece::File { start, .. }) = self.pieces.get(self.index) {
+            self.offset = position.saturating_sub(*start);
+        }
     }
 
     /// Moves to where the last lines begin, reading from the end.
@@ -101,6 +139,13 @@ impl LogSource for Parts {
         }
         Ok(None)
     }
+
+    fn position(&self) -> u64 {
+        match self.pieces.get(self.index) {
+            Some(piece) => piece.position(self.offset),
+            None => self.pieces.last().map_or(0, Piece::end),
+        }
+    }
 }
 
 /// The parts in order, with a mark wherever one does not begin at the end of the one before.
@@ -114,7 +159,7 @@ fn pieces(files: &LogFiles) -> io::Result<Vec<Piece>> {
             let cut = position - end;
             let break_line = if ends_line { "" } else { "\n" };
             let mark = format!("{break_line}[docket: {cut} bytes of log were cut here]\n");
-            pieces.push(Piece::Mark(mark.into_bytes()));
+            pieces.push(Piece::Mark { text: mark.into_bytes(), start: end, end: position });
             ends_line = true;
         }
         end = position + length;
@@ -122,7 +167,7 @@ fn pieces(files: &LogFiles) -> io::Result<Vec<Piece>> {
             let mut last = [0];
             file.read_exact_at(&mut last, length - 1)?;
             ends_line = last == *b"\n";
-            pieces.push(Piece::File { file, length });
+            pieces.push(Piece::File { file, start: position, length });
         }
     }
     Ok(pieces)
@@ -196,6 +241,39 @@ mod tests {
         fs::write(files.part(30), "").unwrap();
         let end = "last\n[docket: 4 bytes of log were cut here]\n";
         assert!(read(&files, LogRange::Whole).ends_with(end));
+    }
+
+    #[test]
+    fn a_position_is_found_again_also_in_a_cut() {
+        let data = tempfile::tempdir().unwrap();
+        let files = files(data.path());
+        fs::create_dir_all(files.directory()).unwrap();
+        fs::write(files.head(), "one\ntw").unwrap();
+        fs::write(files.part(6), "o\n").unwrap();
+        fs::write(files.part(20), "x\nlast").unwrap();
+        let mark = "[docket: 12 bytes of log were cut here]\n";
+        for (position, expected) in [
+            (0, format!("one\ntwo\n{mark}x\nlast")),
+            (5, format!("wo\n{mark}x\nlast")),
+            (6, format!("o\n{mark}x\nlast")),
+            (8, format!("{mark}x\nlast")),
+            (12, format!("{mark}x\nlast")),
+            (20, "x\nlast".to_owned()),
+            (26, String::new()),
+            (99, String::new()),
+        ] {
+            assert_eq!(read(&files, LogRange::From { position }), expected, "{position}");
+        }
+        // A reader may leave off between any two chunks.
+        let mut parts = Parts::open(&files, LogRange::Whole).unwrap();
+        let mut all = Vec::new();
+        while let Some(chunk) = parts.next_chunk().unwrap() {
+            all.extend(chunk);
+            parts = Parts::open(&files, LogRange::From { position: parts.position() }).unwrap();
+        }
+        assert_eq!(String::from_utf8(all).unwrap(), read(&files, LogRange::Whole));
+        assert_eq!(Parts::open(&files, LogRange::Tail { lines: 0 }).unwrap().position(), 26);
+        assert_eq!(Parts::open(&files, LogRange::Tail { lines: 1 }).unwrap().position(), 22);
     }
 
     #[test]
