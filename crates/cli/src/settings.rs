@@ -71,6 +71,9 @@ settings! {
     /// Most connections at a time; further ones wait [default: 10000].
     #[arg(long, env = "DOCKET_MAX_CONNECTIONS", value_name = "N")]
     max_connections: usize,
+    /// Seconds in which a client takes none of the bytes sent to it, after which it is cut off [default: 60].
+    #[arg(long, env = "DOCKET_STALL_TIMEOUT", value_name = "SECONDS")]
+    stall_timeout: u64,
     /// Seconds that requests in flight get when the server stops [default: 20].
     #[arg(long, env = "DOCKET_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
     shutdown_timeout: u64,
@@ -142,6 +145,7 @@ impl ServeArguments {
             max_body_bytes: within("max-body", given.max_body.unwrap_or(96 << 20), 1024, 1 << 30)?,
             body_memory_bytes: within("body-memory", given.body_memory.unwrap_or(128 << 20), 1024, 1 << 40)?,
             max_connections: within("max-connections", given.max_connections.unwrap_or(10_000), 1, 1_000_000)?,
+            stall_timeout: Duration::from_secs(within("stall-timeout", given.stall_timeout.unwrap_or(60), 1, 86_400)?),
             shutdown_timeout: Duration::from_secs(within(
                 "shutdown-timeout",
                 given.shutdown_timeout.unwrap_or(20),

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // A long answer streams.
-    let input = ReadJobLogInput { job_id: job.id, tail: None, attempt: None };
+    let input = ReadJobLogInput::of(job.id);
     let mut log = client.open::<ReadJobLog>(&input).await?;
     while let Some(part) = log.next().await? {
         print!("{}", String::from_utf8_lossy(&part));

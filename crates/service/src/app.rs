@@ -11,6 +11,7 @@ use crate::faces::docs;
 use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
 use crate::faces::soap::{self, SoapOptions};
+use crate::feed::{Feed, Growth};
 use crate::handler::Live;
 use crate::operations::{AllowedImages, Executors, Gates, JobIds, Service};
 use crate::secrets::Secrets;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub body_memory_bytes: usize,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// How long a client may take none of the bytes sent to it.
+    pub stall_timeout: Duration,
     /// What requests in flight get when the server stops.
     pub shutdown_timeout: Duration,
     /// Whether `X-Forwarded-…` come from a proxy that can be trusted to set them.
@@ -105,6 +108,7 @@ pub struct App {
     control: Arc<dyn ControlStore>,
     results: Arc<dyn ResultStore>,
     engine: Engine,
+    feed: Feed,
     router: axum::Router,
     /// Held as long as the server lives: two servers never share a data directory.
     _lock: File,
@@ -159,6 +163,8 @@ impl App {
         let executors = Executors::new(settings.executor, lanes.iter().map(|lane| lane.kind).collect());
         let executors = executors.map_err(StartError::Settings)?;
         let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), lanes);
+        // The rest of the connections is for everybody else.
+        let feed = Feed::new(control.clone(), settings.max_connections / 4 * 3);
         let service = Service {
             control: control.clone(),
             results: results.clone(),
@@ -169,6 +175,8 @@ impl App {
             executors,
             ids: JobIds::default(),
             gates: Gates::default(),
+            feed: feed.clone(),
+            growth: Growth::default(),
         };
         let bodies = BodyLimits {
             max_bytes: settings.max_body_bytes,
@@ -191,7 +199,7 @@ impl App {
         let docs = docs::router(&[(crate::mock::PATH, "A mock: answers with examples, keeps nothing")]);
         let soap = soap::router(Arc::clone(&faces), SoapOptions { trust_proxy: settings.trust_proxy });
         let router = rest::router(faces).merge(soap).nest(crate::mock::PATH, mock).merge(docs);
-        Ok(Self { settings, listener, address, control, results, engine, router, _lock: lock })
+        Ok(Self { settings, listener, address, control, results, engine, feed, router, _lock: lock })
     }
 
     /// Where it listens.
@@ -207,8 +215,15 @@ impl App {
         let engine = tokio::spawn(async move { engine.run(stopped).await });
         let options = ServerOptions {
             max_connections: self.settings.max_connections,
+            stall_timeout: self.settings.stall_timeout,
             drain_timeout: self.settings.shutdown_timeout,
             ..ServerOptions::default()
+        };
+        let feed = self.feed;
+        let stop = async move {
+            stop.await;
+            // Requests that have an end get the time to come to it; these have none.
+            feed.close();
         };
         let served = listener::serve(self.listener, self.router, options, stop).await;
         tracing::info!("stopping; jobs go on under their supervisor");

@@ -6,6 +6,7 @@ use docket_contract::operations::{Behaviour, Input, Operation, declares};
 use docket_contract::validate::{Problems, Validate};
 use docket_contract::{Caller, Error, JobId, Reply};
 use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +16,22 @@ pub struct Encoded {
     pub stream: BoxStream<'static, Result<Bytes, Error>>,
     /// Bytes in all, where that is known before.
     pub length: Option<u64>,
+    /// What it is, where it is not the operation's media type but another one that the table names.
+    pub media_type: Option<&'static str>,
+    /// It comes as things happen: it must reach its reader piece by piece, and only as long as the caller may have it.
+    pub live: bool,
+}
+
+impl Encoded {
+    /// An answer in the operation's media type, of a length that is not known yet.
+    pub fn new(stream: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Self {
+        Self { stream: stream.boxed(), length: None, media_type: None, live: false }
+    }
+
+    /// An answer that comes as things happen.
+    pub fn live(media_type: &'static str, stream: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Self {
+        Self { stream: stream.boxed(), length: None, media_type: Some(media_type), live: true }
+    }
 }
 
 impl fmt::Debug for Encoded {

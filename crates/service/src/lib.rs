@@ -7,6 +7,7 @@ pub mod engine;
 pub mod executors;
 pub mod faces;
 mod failpoint;
+pub mod feed;
 pub mod handler;
 pub mod mock;
 pub mod operations;

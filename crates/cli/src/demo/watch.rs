@@ -45,7 +45,8 @@ async fn poll(client: &Client, job_id: JobId, mut seen: impl FnMut(&Job)) -> Res
 
 /// The end of a job's log, or why there is none.
 pub async fn log_tail(client: &Client, job_id: JobId) -> String {
-    let log = client.call::<ReadJobLog>(&ReadJobLogInput { job_id, tail: Some(LOG_LINES), attempt: None }).await;
+    let log =
+        client.call::<ReadJobLog>(&ReadJobLogInput { tail: Some(LOG_LINES), ..ReadJobLogInput::of(job_id) }).await;
     match log {
         Ok(log) if log.trim().is_empty() => "(the job wrote nothing)".to_owned(),
         Ok(log) => log,

@@ -110,6 +110,31 @@ pub struct Paging {
     pub feature: Option<&'static str>,
 }
 
+/// A header that gives a field of an input, besides the parameter of the query that the field is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// The header's value is the field's, and goes before the query's. An empty one counts as absent.
+    Value {
+        /// The header, in small letters.
+        header: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// The field is true when `Accept` names this media type by itself, not only by a wildcard.
+    Accepts {
+        /// The media type.
+        media_type: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+}
+
+/// The header by which a client of server-sent events tells how far it has come (WHATWG HTML, 9.2).
+pub const LAST_EVENT_ID: Header = Header::Value { header: "last-event-id", field: "lastEventId" };
+
+/// The media type of server-sent events.
+pub const EVENT_STREAM: &str = "text/event-stream";
+
 /// One row of the table.
 pub trait Operation: Send + Sync + 'static {
     /// `operationId`, SOAP element and client method.
@@ -128,12 +153,18 @@ pub trait Operation: Send + Sync + 'static {
     const QUERY: &'static [&'static str] = &[];
     /// Query parameters whose occurrences are matched literally, because they may hold commas.
     const LITERAL: &'static [&'static str] = &[];
+    /// Headers that give fields of the input.
+    const HEADERS: &'static [Header] = &[];
     /// The role that it needs.
     const ROLE: Role;
     /// Whether a running job's own token may call it, for that job.
     const OPEN_TO_JOBS: bool = false;
     /// The media type of a success.
     const MEDIA_TYPE: &'static str = "application/json";
+    /// Other media types that a success has where the input asks for it.
+    const OTHER_MEDIA_TYPES: &'static [&'static str] = &[];
+    /// Whether its answer goes on until there is nothing more to tell, which may be never.
+    const STREAMS: bool = false;
     /// Whether the vendor's page calls it deprecated.
     const DEPRECATED: bool = false;
     /// Whether carrying it out twice has the effect of once, so that a client may send it again when it can't know
@@ -243,6 +274,8 @@ table! {
     read_job_report: ReadJobReport,
     rerun_job: RerunJob,
     list_rerun_records: ListRerunRecords,
+    stream_job_events: StreamJobEvents,
+    stream_events: StreamEvents,
     list_job_run_results: ListJobRunResults,
     insert_job_results: InsertJobResults,
     delete_job_results: DeleteJobResults,
@@ -333,6 +366,12 @@ mod tests {
                 input["featuresOn"] = json!([feature]);
                 assert!(serde_json::from_value::<O::Input>(input).is_ok(), "{}: no feature {feature}", O::NAME);
             }
+
+            for header in O::HEADERS {
+                let (Header::Value { field, .. } | Header::Accepts { field, .. }) = header;
+                assert!(has(&takes, field), "{}: no field {field}", O::NAME);
+            }
+            assert!(!(O::STREAMS && O::SOAP), "{}: an envelope can't stream", O::NAME);
 
             let first = serde_json::to_string(&output).expect("an example is JSON");
             let mut names = BTreeSet::new();

@@ -7,6 +7,7 @@ use crate::executors::Executor;
 use crate::faces::docs;
 use crate::faces::listener::{self, ServerOptions};
 use crate::faces::rest::{RestOptions, RestState};
+use crate::feed::{Feed, Growth};
 use crate::handler::Live;
 use crate::mock::scenario::{Director, Faulty, Scenario};
 use crate::mock::{self, Everybody};
@@ -39,8 +40,8 @@ pub struct MockApp {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
-    /// What runs the jobs of a scenario.
-    engine: Option<Engine>,
+    /// What runs the jobs of a scenario, and tells of them.
+    playing: Option<(Engine, Feed)>,
 }
 
 impl MockApp {
@@ -49,15 +50,15 @@ impl MockApp {
         let listener =
             TcpListener::bind(settings.listen).await.map_err(io_error(&format!("listen {}", settings.listen)))?;
         let address = listener.local_addr().map_err(io_error("listen"))?;
-        let (router, engine) = match settings.scenario {
+        let (router, playing) = match settings.scenario {
             Some(scenario) => {
-                let (router, engine) = stage(scenario, url(address))?;
-                (router, Some(engine))
+                let (router, engine, feed) = stage(scenario, url(address))?;
+                (router, Some((engine, feed)))
             }
             None => (mock::router(RestOptions::default()), None),
         };
         let router = router.merge(docs::router(&[]));
-        Ok(Self { listener, address, router, engine })
+        Ok(Self { listener, address, router, playing })
     }
 
     /// Where it listens.
@@ -67,9 +68,14 @@ impl MockApp {
 
     /// Answers until `stop` is ready; then finishes what is in flight.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        tracing::info!(url = url(self.address), scenario = self.engine.is_some(), "listening");
+        tracing::info!(url = url(self.address), scenario = self.playing.is_some(), "listening");
         let (stopping, stopped) = watch::channel(false);
-        let playing = self.engine.map(|engine| tokio::spawn(async move { engine.run(stopped).await }));
+        let (engine, feed) = self.playing.unzip();
+        let playing = engine.map(|engine| tokio::spawn(async move { engine.run(stopped).await }));
+        let stop = async move {
+            stop.await;
+            feed.iter().for_each(Feed::close);
+        };
         let served = listener::serve(self.listener, self.router, ServerOptions::default(), stop).await;
         if let Some(playing) = playing {
             // The engine may have failed, and then hears nothing.
@@ -83,7 +89,7 @@ impl MockApp {
 }
 
 /// The real service on stores in memory, with jobs that live as the scenario says, at the paths of the mock.
-fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError> {
+fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine, Feed), StartError> {
     let scenario = Arc::new(scenario);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let control: Arc<dyn ControlStore> = Arc::new(MemoryControl::default());
@@ -98,6 +104,7 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError
         launch: LaunchSettings { url, log_limit_bytes: LOG_LIMIT, max_processes: None },
     };
     let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), vec![lane]);
+    let feed = Feed::new(control.clone(), ServerOptions::default().max_connections / 4 * 3);
     let service = Arc::new(Service {
         control: control.clone(),
         results: Arc::new(MemoryResults::default()),
@@ -108,6 +115,8 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError
         executors: Executors::default(),
         ids: JobIds::default(),
         gates: Gates::default(),
+        feed: feed.clone(),
+        growth: Growth::default(),
     });
     director.direct(&service);
     let run = service.ids.next(clock.now());
@@ -120,5 +129,5 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine), StartError
         ready(control),
         RestOptions::default(),
     ));
-    Ok((mock::everywhere(state), engine))
+    Ok((mock::everywhere(state), engine, feed))
 }

@@ -4,7 +4,7 @@
 //! security, the problems that the face itself answers) is added to each row; nothing is written by hand for one row.
 
 use docket_contract::error::Problem;
-use docket_contract::operations::{COMMON_ERRORS, Method, Operation, Resource, Visitor, walk};
+use docket_contract::operations::{COMMON_ERRORS, Header, Method, Operation, Resource, Visitor, walk};
 use docket_contract::text::{ID_PATTERN, MAX_ID_CHARS};
 use docket_contract::{Code, Error, FieldError, Timestamp};
 use serde_json::{Map, Value, json};
@@ -207,6 +207,9 @@ impl Visitor for Rows {
             "headers": header_refs(&ok_headers),
             "content": {O::MEDIA_TYPE: {"schema": output_schema, "examples": examples::<O>()}},
         });
+        for other in O::OTHER_MEDIA_TYPES {
+            responses["200"]["content"][other] = json!({"schema": {"type": "string"}});
+        }
         let mut operation = json!({
             "operationId": O::NAME,
             "summary": O::TITLE,
@@ -216,6 +219,10 @@ impl Visitor for Rows {
             "responses": responses,
             "x-docket-role": O::ROLE.name(),
         });
+        if O::STREAMS {
+            // Nobody should wait for the end of the answer.
+            operation["x-docket-streams"] = Value::Bool(true);
+        }
         if O::DEPRECATED {
             operation["deprecated"] = Value::Bool(true);
         }
@@ -279,6 +286,13 @@ fn split<O: Operation>(example: &Value) -> Split {
         parameters.push(json!({"name": "Idempotency-Key", "in": "header", "required": false,
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
             "description": "The same key with the same request is done once and answered alike; kept for 24 hours."}));
+    }
+    for header in O::HEADERS {
+        // Of `Accept` the document tells by the media types of the answers.
+        let Header::Value { header, field } = header else { continue };
+        let known = parameters.iter().find(|parameter| parameter["name"] == *field).cloned().unwrap_or_default();
+        parameters.push(json!({"name": header, "in": "header", "required": false, "schema": known["schema"],
+            "description": format!("Goes before the parameter {field}.")}));
     }
     let required: Vec<_> = required.into_iter().filter(|name| members.contains_key(name)).collect();
     let body = (!members.is_empty()).then(|| {
@@ -459,6 +473,14 @@ mod tests {
             }
             for name in O::QUERY {
                 assert!(named(name, "query"), "{}: {name}", O::NAME);
+            }
+            for header in O::HEADERS {
+                if let Header::Value { header, field } = header {
+                    assert!(named(header, "header") && named(field, "query"), "{}: {header}", O::NAME);
+                }
+            }
+            for other in O::OTHER_MEDIA_TYPES {
+                assert!(ok["content"].get(other).is_some(), "{}: {other}", O::NAME);
             }
             // Whatever the example gives stands in exactly one place.
             let example = serde_json::to_value(O::example().0).expect("JSON");

@@ -136,8 +136,14 @@ pub(super) fn stale_attempt() -> Error {
 
 async fn change_job(service: &Service, caller: &Caller, id: JobId, change: JobChange) -> Result<Job, Error> {
     let attempt = change.only_attempt;
+    let reports = change.progress.is_some() || change.status_message.is_some();
     match service.control.change_job(&scope(caller), id, change, service.clock.now()).await? {
-        Changed::Done(job) => Ok(view(*job, caller)),
+        Changed::Done(job) => {
+            if reports {
+                service.feed.progress(&job);
+            }
+            Ok(view(*job, caller))
+        }
         Changed::NotFound => Err(Error::not_found()),
         Changed::Refused(job) if attempt.is_some_and(|attempt| attempt != job.job.attempt) => Err(stale_attempt()),
         Changed::Refused(job) => Err(job_ended(&job)),
@@ -242,7 +248,10 @@ pub(super) async fn delete(service: &Service, caller: &Caller, id: JobId) -> Res
     }
     service.engine.remove(&stored).await?;
     match service.control.delete_job(&scope(caller), id).await? {
-        Changed::Done(job) => Ok(view(*job, caller)),
+        Changed::Done(job) => {
+            service.feed.gone(id);
+            Ok(view(*job, caller))
+        }
         Changed::NotFound => Err(Error::not_found()),
         Changed::Refused(job) => Err(job_not_ended(&job)),
     }

@@ -1,29 +1,35 @@
 //! Reading a job's log.
 
-use super::Service;
+use super::{Service, follow};
 use crate::executors::{ExecutorError, LogRange, LogReader};
 use crate::handler::Encoded;
 use bytes::Bytes;
-use docket_contract::operations::ReadJobLogInput;
+use docket_contract::operations::{LogPlace, ReadJobLogInput};
 use docket_contract::{Caller, Code, Error};
-use futures_util::StreamExt;
 use futures_util::stream;
 
 pub(super) async fn read(service: &Service, caller: &Caller, input: ReadJobLogInput) -> Result<Encoded, Error> {
     let stored = service.own_job(caller, input.job_id).await?;
-    let present = stored.job.attempt;
-    let attempt = input.attempt.unwrap_or(present);
+    let place = input.place()?;
+    let present = u32::try_from(stored.job.attempt).unwrap_or_default();
+    let named = input.attempt.map(|attempt| u32::try_from(attempt).unwrap_or_default());
+    let attempt = place.map(|place| place.attempt).or(named).unwrap_or(present);
     if attempt > present {
         return Err(Error::not_found());
     }
-    let range = match input.tail {
-        Some(lines) => LogRange::Tail { lines: u64::try_from(lines).unwrap_or_default() },
-        None => LogRange::Whole,
+    let range = match (place, input.tail) {
+        (Some(LogPlace { position, .. }), _) => LogRange::From { position },
+        (None, Some(lines)) => LogRange::Tail { lines: u64::try_from(lines).unwrap_or_default() },
+        (None, None) => LogRange::Whole,
     };
-    match service.engine.read_log(&stored, u32::try_from(attempt).unwrap_or_default(), range).await {
-        Ok(reader) => Ok(Encoded { stream: text(reader).boxed(), length: None }),
+    if input.follows() {
+        let position = place.map(|place| place.position).unwrap_or_default();
+        return follow::begin(service, caller, stored, &input, LogPlace { attempt, position }, range);
+    }
+    match service.engine.read_log(&stored, attempt, range).await {
+        Ok(reader) => Ok(Encoded::new(text(reader))),
         // Not started yet, or it never wrote a byte.
-        Err(ExecutorError::NoLog(_)) => Ok(Encoded { stream: stream::empty().boxed(), length: Some(0) }),
+        Err(ExecutorError::NoLog(_)) => Ok(Encoded { length: Some(0), ..Encoded::new(stream::empty()) }),
         Err(error) => Err(internal(&error)),
     }
 }
@@ -39,18 +45,27 @@ fn text(reader: LogReader) -> impl stream::Stream<Item = Result<Bytes, Error>> +
         match reader.chunk().await.map_err(|error| internal(&error))? {
             Some(chunk) => {
                 rest.extend_from_slice(&chunk);
-                let whole = rest.len() - unfinished(&rest);
-                let text = String::from_utf8_lossy(&rest[..whole]).into_owned();
-                rest.drain(..whole);
+                let text = take_text(&mut rest, false, false);
                 Ok(Some((Bytes::from(text), (reader, rest))))
             }
             None if rest.is_empty() => Ok(None),
-            None => {
-                let text = String::from_utf8_lossy(&rest).into_owned();
-                Ok(Some((Bytes::from(text), (reader, Vec::new()))))
-            }
+            None => Ok(Some((Bytes::from(take_text(&mut rest, true, false)), (reader, rest)))),
         }
     })
+}
+
+/// Takes the text out of bytes that were read. Unless they are `all`, the beginning of a character at their end stays,
+/// and so does a carriage return where `lines` count: another byte may belong to it.
+pub(super) fn take_text(bytes: &mut Vec<u8>, all: bool, lines: bool) -> String {
+    let held = match bytes.last() {
+        _ if all => 0,
+        Some(b'\r') if lines => 1,
+        _ => unfinished(bytes),
+    };
+    let whole = bytes.len() - held;
+    let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
+    bytes.drain(..whole);
+    text
 }
 
 /// How many bytes at the end are the beginning of a character that goes on.

@@ -1,6 +1,8 @@
 //! What the operations do: one function an operation, and nothing else decides.
 
+mod events;
 mod executors;
+mod follow;
 mod gates;
 mod history;
 mod jobs;
@@ -12,6 +14,7 @@ mod start;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::feed::{Feed, Growth};
 use crate::handler::Encoded;
 use crate::secrets::Secrets;
 use crate::store::{ControlStore, ResultStore, Scope, StoredJob};
@@ -21,7 +24,7 @@ use docket_contract::operations::{
     Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, InsertJobResultsInput, InsertSummary, JobHistory,
     JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes, JobsPage, ListJobRunResultsInput, ListJobsInput,
     ListRerunRecordsInput, NoInput, ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput, RerunJobInput,
-    UpdateJobInput, UpdateResultDataInput,
+    StreamEventsInput, StreamJobEventsInput, UpdateJobInput, UpdateResultDataInput,
 };
 use docket_contract::{Caller, Error, Job, JobId, Reply};
 use std::sync::Arc;
@@ -48,6 +51,10 @@ pub struct Service {
     pub ids: JobIds,
     /// Keep a job's results from being written while it is deleted.
     pub gates: Gates,
+    /// Tells of what happens.
+    pub feed: Feed,
+    /// Tells of logs that grow.
+    pub growth: Growth,
 }
 
 pub use executors::Executors;
@@ -127,6 +134,14 @@ impl Behaviour for Service {
 
     async fn list_rerun_records(&self, call: Call, input: ListRerunRecordsInput) -> Answer<JobResultsPage> {
         rerun::records(self, &call.caller, input).await.map(Reply::Encoded)
+    }
+
+    async fn stream_job_events(&self, call: Call, input: StreamJobEventsInput) -> Answer<String> {
+        events::of_job(self, &call.caller, input).await.map(Reply::Encoded)
+    }
+
+    async fn stream_events(&self, call: Call, input: StreamEventsInput) -> Answer<String> {
+        events::of_jobs(self, &call.caller, input).map(Reply::Encoded)
     }
 
     async fn list_job_run_results(&self, call: Call, input: ListJobRunResultsInput) -> Answer<JobResultsPage> {

@@ -174,6 +174,10 @@ mod tests {
         fn next_chunk(&mut self) -> std::io::Result<Option<Vec<u8>>> {
             Ok(self.0.next())
         }
+
+        fn position(&self) -> u64 {
+            0
+        }
     }
 
     fn lines(log: &[u8], piece: usize) -> Vec<String> {

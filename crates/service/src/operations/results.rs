@@ -149,7 +149,7 @@ impl Body {
                 None => Ok(Some((Bytes::from(body.tail()?), None))),
             }
         });
-        Ok(Encoded { stream: begin.chain(rest).boxed(), length: None })
+        Ok(Encoded::new(begin.chain(rest)))
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {

@@ -47,11 +47,16 @@ impl ReadJobHistoryInput {
     /// # Errors
     /// `invalid_page_token` if `startAfter` is no event's id.
     pub fn after(&self) -> Result<Option<u64>, Error> {
-        let Some(text) = self.start_after.as_deref() else { return Ok(None) };
-        let digits = text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
-        let invalid = || Error::new(Code::InvalidPageToken, "startAfter must be the id of an event: 1 to 19 digits.");
-        text.parse().ok().filter(|_| digits).map(Some).ok_or_else(invalid)
+        event_id("startAfter", self.start_after.as_deref())
     }
+}
+
+/// Reads the id of an event from a field.
+pub(super) fn event_id(field: &str, text: Option<&str>) -> Result<Option<u64>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    let digits = text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let invalid = || Error::new(Code::InvalidPageToken, format!("{field} must be the id of an event: 1 to 19 digits."));
+    text.parse().ok().filter(|_| digits).map(Some).ok_or_else(invalid)
 }
 
 impl Input for ReadJobHistoryInput {

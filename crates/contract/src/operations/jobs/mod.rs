@@ -1,6 +1,7 @@
 //! The operations on jobs (api.md section 2).
 
 mod end;
+mod events;
 mod history;
 mod list;
 mod read;
@@ -10,6 +11,7 @@ mod start;
 mod update;
 
 pub use end::*;
+pub use events::*;
 pub use history::*;
 pub use list::*;
 pub use read::*;

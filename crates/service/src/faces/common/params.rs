@@ -1,10 +1,11 @@
-//! The parameters of a request: what stands in its path and its query, by name.
+//! The parameters of a request: what stands in its path, its query and the headers that the table names, by name.
 //!
 //! Decoding is strict: percent-escapes must be whole and UTF-8. What the operation does not know is kept apart, to be
 //! named to the client.
 
 use docket_contract::Error;
-use docket_contract::operations::{Method, Operation};
+use docket_contract::operations::{Header, Method, Operation};
+use http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ pub(in crate::faces) struct Shape {
     /// The names that a query may give; `None` for all but the path's.
     query: Option<&'static [&'static str]>,
     literal: &'static [&'static str],
+    headers: &'static [Header],
 }
 
 impl Shape {
@@ -27,12 +29,12 @@ impl Shape {
         let name = |part: &'static str| part.strip_prefix('{')?.strip_suffix('}');
         let path = O::PATH.rsplit('/').enumerate().filter_map(|(place, part)| Some((name(part)?, place))).collect();
         let query = matches!(O::METHOD, Method::Post | Method::Put).then_some(O::QUERY);
-        Self { path, query, literal: O::LITERAL }
+        Self { path, query, literal: O::LITERAL, headers: O::HEADERS }
     }
 
     /// The shape of a request that gives everything in its body.
     pub(in crate::faces) fn body_only() -> Self {
-        Self { path: Vec::new(), query: Some(&[]), literal: &[] }
+        Self { path: Vec::new(), query: Some(&[]), literal: &[], headers: &[] }
     }
 
     /// Whether a body is read.
@@ -101,6 +103,24 @@ impl Params {
         Ok(params)
     }
 
+    /// Takes the headers that give fields of the input.
+    pub(in crate::faces) fn take_headers(&mut self, shape: &Shape, headers: &HeaderMap) -> Result<(), Error> {
+        for known in shape.headers {
+            let (field, value) = match *known {
+                Header::Value { header, field } => {
+                    let Some(value) = headers.get(header).filter(|value| !value.is_empty()) else { continue };
+                    let wrong = || Error::field(format!("/{header}"), "invalid_characters", "must be visible ASCII");
+                    (field, value.to_str().map_err(|_| wrong())?.to_owned())
+                }
+                Header::Accepts { media_type, field } if accepts(headers, media_type) => (field, "true".to_owned()),
+                Header::Accepts { .. } => continue,
+            };
+            self.list.retain(|param| param.name != field);
+            self.list.push(Param { name: Cow::Borrowed(field), values: vec![value], literal: true });
+        }
+        Ok(())
+    }
+
     fn add(&mut self, shape: &Shape, part: &str) -> Result<(), Error> {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let name = decode(&name.replace('+', " "), name)?.into_owned();
@@ -124,6 +144,13 @@ impl Params {
     }
 }
 
+/// Whether `Accept` names a media type by itself.
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = values.flat_map(|value| value.split(','));
+    ranges.any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type))
+}
+
 /// Decodes percent-escapes. An escape that is not whole, or bytes that are not UTF-8, are refused.
 fn decode<'a>(text: &'a str, name: &str) -> Result<Cow<'a, str>, Error> {
     // The name itself may be what is wrong; it is shown as it was sent, but not at any length.
@@ -145,7 +172,7 @@ fn decode<'a>(text: &'a str, name: &str) -> Result<Cow<'a, str>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use docket_contract::operations::{InsertJobResults, ListJobRunResults, ListJobs};
+    use docket_contract::operations::{InsertJobResults, ListJobRunResults, ListJobs, ReadJobLog};
 
     fn read(shape: &Shape, path: &str, query: &str) -> Params {
         Params::read(shape, path, Some(query)).unwrap_or_else(|e| panic!("{path}?{query}: {e:?}"))
@@ -181,6 +208,27 @@ mod tests {
         assert_eq!(items("externalId=a").items(), ["a"]);
         assert_eq!(items("externalId=a,b&externalId=c").items(), ["a,b", "c"]);
         assert!(items("externalId=").items().is_empty());
+    }
+
+    #[test]
+    fn headers_go_before_the_query() {
+        let shape = Shape::of::<ReadJobLog>();
+        let given = |query: &str, headers: &[(&'static str, &'static str)]| {
+            let mut params = read(&shape, "/jobs/a/log", query);
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)));
+            params.take_headers(&shape, &headers.collect()).expect("visible ASCII");
+            params.list.drain(1..).map(|param| format!("{}={}", param.name, param.values.join("|"))).collect::<Vec<_>>()
+        };
+        assert_eq!(given("lastEventId=1:2", &[("last-event-id", "1:3")]), ["lastEventId=1:3"]);
+        assert_eq!(given("lastEventId=1:2", &[("last-event-id", "")]), ["lastEventId=1:2"]);
+        for accept in ["text/event-stream", "text/html, Text/Event-Stream;q=0.5"] {
+            assert_eq!(given("events=false", &[("accept", accept)]), ["events=true"], "{accept}");
+        }
+        for accept in ["", "*/*", "text/*", "text/event-streams"] {
+            assert_eq!(given("", &[("accept", accept)]), [""; 0], "{accept}");
+        }
     }
 
     #[test]

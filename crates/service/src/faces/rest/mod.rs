@@ -3,6 +3,7 @@
 //! It decodes, calls the handler and encodes. Nothing here knows an operation: rows are mounted by walking the table.
 //! It takes no decision about jobs or results, and no key apart from handing it to [`Access`].
 
+mod live;
 mod reply;
 mod road;
 #[cfg(test)]
@@ -148,8 +149,8 @@ fn elsewhere(router: Router) -> Router {
 pub(in crate::faces) fn layered(router: Router, slow: Duration) -> Router {
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Precise(4))
-        // Events must reach their reader one by one.
-        .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE));
+        // What comes as it happens must reach its reader piece by piece.
+        .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE).and(live::is_not));
     router.layer(compression).layer(from_fn_with_state(slow, observe::observe))
 }
 

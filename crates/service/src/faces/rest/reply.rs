@@ -1,5 +1,6 @@
 //! Answers: outputs, streams and problems, as HTTP responses.
 
+use super::live::{self, Credentials};
 use crate::faces::common::response::response;
 use crate::handler::Encoded;
 use axum::body::Body;
@@ -26,8 +27,11 @@ pub(super) fn problem(error: &Error, instance: &str) -> Response {
 }
 
 /// The answer of an operation.
-pub(super) fn answer<O: Operation>(result: Result<Reply<O::Output, Encoded>, Error>) -> Response {
-    match result.and_then(|reply| success::<O>(reply)) {
+pub(super) fn answer<O: Operation>(
+    result: Result<Reply<O::Output, Encoded>, Error>,
+    credentials: impl FnOnce() -> Credentials,
+) -> Response {
+    match result.and_then(|reply| success::<O>(reply, credentials)) {
         Ok(response) => response,
         Err(error) => {
             let mut response = problem(&error, O::PATH);
@@ -40,15 +44,24 @@ pub(super) fn answer<O: Operation>(result: Result<Reply<O::Output, Encoded>, Err
     }
 }
 
-fn success<O: Operation>(reply: Reply<O::Output, Encoded>) -> Result<Response, Error> {
-    let Encoded { stream, length } = match reply {
+fn success<O: Operation>(
+    reply: Reply<O::Output, Encoded>,
+    credentials: impl FnOnce() -> Credentials,
+) -> Result<Response, Error> {
+    let Encoded { mut stream, length, media_type, live } = match reply {
         Reply::Typed(output) => return Ok(response(200, O::MEDIA_TYPE, typed::<O>(&output)?)),
         Reply::Encoded(encoded) => encoded,
     };
+    if live {
+        stream = live::guarded(stream, credentials());
+    }
     let stream = stream.inspect_err(|error| tracing::error!(%error, "answer broken off"));
-    let mut response = response(200, O::MEDIA_TYPE, Body::from_stream(stream));
+    let mut response = response(200, media_type.unwrap_or(O::MEDIA_TYPE), Body::from_stream(stream));
     if let Some(length) = length {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    if live {
+        live::mark(&mut response);
     }
     Ok(response)
 }

@@ -1,6 +1,7 @@
 //! The road of a request: from a path of the table to the operation and back.
 
 use super::RestState;
+use super::live::{Credentials, Presented};
 use super::reply::{answer, problem};
 use crate::faces::common::body::{Collected, discard};
 use crate::faces::common::call::{apart, host, presented};
@@ -131,8 +132,9 @@ async fn travel<H: Handler, O: Operation>(
         discard(&parts.headers, body);
         Collected::default()
     };
+    let presented = Presented::of(&parts);
     let (Some(key), Some(control)) = (key, app.control.clone()) else {
-        return Ok(work::<H, O>(app, shape, caller, None, params, collected).await);
+        return Ok(work::<H, O>(app, shape, presented, caller, None, params, collected).await);
     };
     let path = parts.uri.path();
     let path = path.strip_prefix("/v2").unwrap_or(path);
@@ -149,7 +151,7 @@ async fn travel<H: Handler, O: Operation>(
         &*clock,
         key,
         |error| problem(error, O::PATH),
-        |seed| work::<H, O>(app, shape, caller, Some(seed), params, collected),
+        |seed| work::<H, O>(app, shape, presented, caller, Some(seed), params, collected),
     )
     .await
 }
@@ -164,7 +166,8 @@ async fn before_body<H: Handler, O: Operation>(
     // The handler checks again, with the job that the request names.
     caller.authorize(O::ROLE, O::OPEN_TO_JOBS, caller.job.map(|own| own.id))?;
     let key = if O::METHOD == Method::Post { idempotency::key(&parts.headers)? } else { None };
-    let params = Params::read(shape, parts.uri.path(), parts.uri.query())?;
+    let mut params = Params::read(shape, parts.uri.path(), parts.uri.query())?;
+    params.take_headers(shape, &parts.headers)?;
     Ok((caller, key, params))
 }
 
@@ -172,6 +175,7 @@ async fn before_body<H: Handler, O: Operation>(
 async fn work<H: Handler, O: Operation>(
     app: Arc<RestState<H>>,
     shape: Arc<Shape>,
+    presented: Presented,
     caller: Caller,
     seed: Option<JobId>,
     params: Params,
@@ -185,9 +189,10 @@ async fn work<H: Handler, O: Operation>(
         Ok(decoded) => decoded,
         Err(error) => return problem(&error, O::PATH),
     };
-    let result = app.handler.call::<O>(caller, seed, decoded.input).await;
+    let result = app.handler.call::<O>(caller.clone(), seed, decoded.input).await;
     drop(share);
-    let mut response = answer::<O>(result);
+    let credentials = || Credentials { access: Arc::clone(&app.access), caller, presented };
+    let mut response = answer::<O>(result, credentials);
     name_ignored(&mut response, &decoded.ignored);
     response
 }

@@ -13,7 +13,6 @@ use docket_contract::caller::{Call, OwnJob};
 use docket_contract::job::{ExecutorKind, JobSpec};
 use docket_contract::operations::*;
 use docket_contract::{Caller, Code, Error, Job, JobId, Role, Timestamp};
-use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -111,7 +110,7 @@ impl Behaviour for Fake {
         self.known(input.job_id)?;
         if input.tail == Some(LOOKS_LIKE_A_REFUSAL) {
             let pieces = [Ok(Bytes::from_static(REFUSAL)), Ok(Bytes::from_static(REFUSAL))];
-            return Ok(Reply::Encoded(Encoded { stream: futures_util::stream::iter(pieces).boxed(), length: None }));
+            return Ok(Reply::Encoded(Encoded::new(futures_util::stream::iter(pieces))));
         }
         Ok("a \"line\"\n".to_owned().into())
     }
@@ -122,7 +121,7 @@ impl Behaviour for Fake {
         let page = serde_json::to_vec(&ListJobRunResults::example().1).expect("JSON");
         let length = Some(page.len() as u64);
         let pieces: Vec<_> = page.chunks(100).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        Ok(Reply::Encoded(Encoded { stream: futures_util::stream::iter(pieces).boxed(), length }))
+        Ok(Reply::Encoded(Encoded { length, ..Encoded::new(futures_util::stream::iter(pieces)) }))
     }
 
     async fn insert_job_results(&self, _: Call, input: InsertJobResultsInput) -> Answer<InsertSummary> {
@@ -155,6 +154,17 @@ impl Behaviour for Fake {
     async fn list_rerun_records(&self, _: Call, input: ListRerunRecordsInput) -> Answer<JobResultsPage> {
         self.known(input.job_id)?;
         Ok(ListRerunRecords::example().1.into())
+    }
+
+    async fn stream_job_events(&self, _: Call, input: StreamJobEventsInput) -> Answer<String> {
+        self.see(&input);
+        self.known(input.job_id)?;
+        Ok(StreamJobEvents::example().1.into())
+    }
+
+    async fn stream_events(&self, _: Call, input: StreamEventsInput) -> Answer<String> {
+        self.see(&input);
+        Ok(StreamEvents::example().1.into())
     }
 
     async fn read_job_statistics(&self, _: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
