@@ -4,6 +4,7 @@ mod docker;
 mod idle;
 mod list;
 mod run;
+mod sse;
 mod start;
 
 use super::report::Figure;
@@ -18,9 +19,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 7] = ["starts", "list", "latency", "run", "peer-xargs", "docker", "idle"];
+const SCENARIOS: [&str; 8] = ["starts", "list", "latency", "run", "peer-xargs", "sse", "docker", "idle"];
 /// Those that run only when they are asked for: they need more than a server.
-const ON_DEMAND: [&str; 3] = ["peer-xargs", "docker", "idle"];
+const ON_DEMAND: [&str; 4] = ["peer-xargs", "sse", "docker", "idle"];
 /// Those that need jobs to stay where they are.
 const AT_REST: [&str; 2] = ["starts", "list"];
 /// Those that need jobs to run.
@@ -40,7 +41,8 @@ const PROBE: Duration = Duration::from_secs(2);
 /// latency: single `/bin/true` jobs while the server is idle, from POST to FINISHED seen by tight polling.
 /// run: --runs jobs of `/bin/true`, from the first POST until List Jobs gives all of them as FINISHED.
 /// peer-xargs: `xargs -P2 -n1 /bin/true` over the same number, in the same run (with --peer-xargs, or by --only).
-///
+/// sse: --readers readers of GET /jobs/events, what they cost the server when nothing happens, and how soon an event is
+///   with all of them; only with --only. The server needs as many --max-connections and a third more.
 /// docker: containers of --docker-image one at a time, in turns with `docker run` of the same (by --only; the server and the
 ///   command `docker` use the same engine).
 /// idle: what a server without requests costs that holds --idle-ended and --idle-waiting jobs (by --only, with --pid).
@@ -52,7 +54,7 @@ const PROBE: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Only these scenarios, separated by commas: starts, list, latency, run, peer-xargs, docker, idle
+    /// Only these scenarios, separated by commas: starts, list, latency, run, peer-xargs, sse, docker, idle
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<String>,
     /// Jobs of the scenario starts
@@ -73,6 +75,12 @@ pub struct Args {
     /// Jobs of the scenario latency
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     latency_jobs: u64,
+    /// Readers of the scenario sse
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    readers: u32,
+    /// Jobs of the scenario sse
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    sse_jobs: u64,
     /// Jobs started before anything is measured
     #[arg(long, value_name = "N", default_value_t = 1000)]
     warmup: u64,
@@ -135,6 +143,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             "run" => run.run().await,
             "docker" => run.docker().await,
             "idle" => run.idle().await,
+            "sse" => run.sse().await,
             _ => run.peer_xargs().await,
         };
         done.map_err(|failure| failure.context(scenario))?;
@@ -151,6 +160,8 @@ fn parameters(args: &Args) -> BTreeMap<&'static str, serde_json::Value> {
         ("requests", json!(args.requests)),
         ("runs", json!(args.runs)),
         ("latencyJobs", json!(args.latency_jobs)),
+        ("readers", json!(args.readers)),
+        ("sseJobs", json!(args.sse_jobs)),
         ("warmup", json!(args.warmup)),
     ])
 }
