@@ -5,6 +5,7 @@ mod call;
 mod demo;
 mod failure;
 mod keys;
+mod limits;
 mod logging;
 mod mock;
 mod output;

@@ -3,12 +3,14 @@
 //! Every setting has one name in three spellings: `--log-limit`, `DOCKET_LOG_LIMIT`, `log-limit`.
 
 use crate::failure::Failure;
+use crate::limits::{self, OrganizationLimits, TypeLimit};
 use clap::Args;
 use docket_contract::job::ExecutorKind;
 use docket_service::app;
 use docket_service::executors::process::policy::Unenforced;
 use docket_service::operations::AllowedImages;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +51,16 @@ settings! {
     /// What runs the jobs that do not say: process, docker, kubernetes or worker [default: process].
     #[arg(long, env = "DOCKET_EXECUTOR", value_name = "KIND")]
     executor: ExecutorKind,
+    /// Most jobs of an organization that run at once; 0 runs none [default: any number].
+    #[arg(long, env = "DOCKET_JOBS_PER_ORGANIZATION", value_name = "N")]
+    jobs_per_organization: usize,
+    /// Most jobs of a type that an organization runs at once; repeat or separate by commas [default: any number].
+    #[arg(long, env = "DOCKET_JOBS_PER_TYPE", value_name = "TYPE=N", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "limits::table")]
+    jobs_per_type: Vec<TypeLimit>,
+    /// The same for single organizations.
+    #[arg(skip)]
+    organizations: BTreeMap<String, OrganizationLimits>,
     /// Where running jobs reach this server [default: the address it listens on].
     #[arg(long, env = "DOCKET_PUBLIC_URL", value_name = "URL")]
     public_url: String,
@@ -139,6 +151,7 @@ impl ServeArguments {
             slots: within("slots", given.slots.unwrap_or(cores), 0, 100_000)?,
             executor: given.executor.unwrap_or_default(),
             public_url: given.public_url.map(|url| check_url(&url)).transpose()?,
+            limits: limits::limits(given.jobs_per_organization, given.jobs_per_type, given.organizations)?,
             images,
             log_limit_bytes: within("log-limit", given.log_limit.unwrap_or(10 << 20), 4096, 1 << 40)?,
             secret: given.secret.map(|secret| parse_secret(&secret)).transpose()?,
@@ -235,6 +248,25 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_for_every_organization_and_for_single_ones() {
+        let settings = file(
+            "jobs-per-organization = 50\n[jobs-per-type]\nA_JOB = 4\n[organizations.acme]\njobs = 10\n\
+             [organizations.acme.jobs-per-type]\nA_JOB = 1\n[organizations.other.jobs-per-type]\nB_JOB = 0",
+        );
+        let limits = settings.expect("valid").app.limits;
+        assert_eq!((limits.of_organization("acme"), limits.of_organization("other")), (Some(10), Some(50)));
+        assert_eq!((limits.of_type("acme", "A_JOB"), limits.of_type("other", "A_JOB")), (Some(1), Some(4)));
+        assert_eq!((limits.of_type("acme", "B_JOB"), limits.of_type("other", "B_JOB")), (None, Some(0)));
+        assert!(file("").expect("valid").app.limits.is_empty());
+        let flag: TypeLimit = "A_JOB=3".parse().expect("a limit");
+        let flags = ServeArguments { jobs_per_type: Some(vec![flag]), ..ServeArguments::default() };
+        assert_eq!(flags.resolve().expect("valid").app.limits.of_type("x", "A_JOB"), Some(3));
+        for wrong in ["A_JOB", "A_JOB=", "A_JOB=-1", "A_JOB=many"] {
+            assert!(wrong.parse::<TypeLimit>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
         for (text, sign) in [
             ("slots = \"many\"", "line 1"),
@@ -244,6 +276,11 @@ mod tests {
             ("max-body = 1", "max-body must be from 1024"),
             ("public-url = \"ftp://x\"", "public-url"),
             ("body-memory = 2000", "body-memory"),
+            ("jobs-per-organization = 100001", "jobs-per-organization must be from 0"),
+            ("[jobs-per-type]\nA = 1", "jobs-per-type: \"A\" must match"),
+            ("[jobs-per-type]\nA_JOB = -1", "line 2"),
+            ("[organizations.acme]\njob = 1", "job"),
+            ("[organizations.acme]\njobs = 100001", "organizations.acme.jobs must be"),
         ] {
             let failure = file(text).expect_err(text);
             assert!(failure.message.contains(sign), "{text}: {}", failure.message);

@@ -13,8 +13,9 @@ use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
 use crate::faces::soap::{self, SoapOptions};
 use crate::feed::{Feed, Growth};
 use crate::handler::Live;
-use crate::operations::{AllowedImages, Executors, Gates, JobIds, Service};
+use crate::operations::{AllowedImages, Executors, Gates, JobIds, Service, expire};
 use crate::secrets::Secrets;
+use crate::store::queue::Limits;
 use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
 use crate::store::{ControlStore, ResultStore, StoreError};
 use docket_contract::job::ExecutorKind;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub executor: ExecutorKind,
     /// Where running jobs reach this server, if not at the address it listens on.
     pub public_url: Option<String>,
+    /// How many jobs may run at once, beside the slots.
+    pub limits: Limits,
     /// Which images may be started.
     pub images: AllowedImages,
     /// Bytes of log kept of an attempt.
@@ -109,6 +112,7 @@ pub struct App {
     results: Arc<dyn ResultStore>,
     engine: Engine,
     feed: Feed,
+    service: Arc<Service>,
     router: axum::Router,
     /// Held as long as the server lives: two servers never share a data directory.
     _lock: File,
@@ -162,10 +166,10 @@ impl App {
         let lanes = vec![lane];
         let executors = Executors::new(settings.executor, lanes.iter().map(|lane| lane.kind).collect());
         let executors = executors.map_err(StartError::Settings)?;
-        let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), lanes);
+        let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), settings.limits.clone(), lanes);
         // The rest of the connections is for everybody else.
         let feed = Feed::new(control.clone(), settings.max_connections / 4 * 3);
-        let service = Service {
+        let service = Arc::new(Service {
             control: control.clone(),
             results: results.clone(),
             engine: engine.clone(),
@@ -177,7 +181,7 @@ impl App {
             gates: Gates::default(),
             feed: feed.clone(),
             growth: Growth::default(),
-        };
+        });
         let bodies = BodyLimits {
             max_bytes: settings.max_body_bytes,
             max_bytes_in_memory: settings.body_memory_bytes,
@@ -188,7 +192,7 @@ impl App {
         let mock = BodyLimits { max_bytes_in_memory: bodies.max_bytes, ..bodies.clone() };
         let mock = crate::mock::operations(RestOptions { bodies: mock, ..RestOptions::default() });
         let faces = Arc::new(RestState::new(
-            Live(Arc::new(service)),
+            Live(service.clone()),
             Arc::new(Keys::new(control.clone(), secrets, loopback)),
             control.clone(),
             clock,
@@ -199,7 +203,7 @@ impl App {
         let docs = docs::router(&[(crate::mock::PATH, "A mock: answers with examples, keeps nothing")]);
         let soap = soap::router(Arc::clone(&faces), SoapOptions { trust_proxy: settings.trust_proxy });
         let router = rest::router(faces).merge(soap).nest(crate::mock::PATH, mock).merge(docs);
-        Ok(Self { settings, listener, address, control, results, engine, feed, router, _lock: lock })
+        Ok(Self { settings, listener, address, control, results, engine, feed, service, router, _lock: lock })
     }
 
     /// Where it listens.
@@ -212,7 +216,8 @@ impl App {
         tracing::info!(url = url(self.address), data = %self.settings.data.display(), "listening");
         let (stopping, stopped) = watch::channel(false);
         let engine = self.engine.clone();
-        let engine = tokio::spawn(async move { engine.run(stopped).await });
+        let expiry = expire::run(self.service.clone(), stopped.clone());
+        let engine = tokio::spawn(async move { tokio::join!(engine.run(stopped), expiry) });
         let options = ServerOptions {
             max_connections: self.settings.max_connections,
             stall_timeout: self.settings.stall_timeout,

@@ -60,6 +60,10 @@ pub const MAX_LOCKS: usize = 50;
 pub const MAX_TEXT_CHARS: usize = 65_535;
 /// Priority of a job that names none (D).
 pub const DEFAULT_PRIORITY: i32 = 50;
+/// Seconds before the second attempt of a job whose `retry` names no `backoffSeconds` (D).
+pub const DEFAULT_BACKOFF_SECONDS: i32 = 10;
+/// Longest delay between two attempts of a job whose `retry` names no `maxBackoffSeconds`, in seconds (D).
+pub const DEFAULT_MAX_BACKOFF_SECONDS: i32 = 3600;
 /// Seconds between the polite signal and the kill for a job that names none (D).
 pub const DEFAULT_GRACE_PERIOD_SECONDS: i32 = 30;
 

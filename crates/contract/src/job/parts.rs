@@ -137,19 +137,19 @@ pub enum StartJobFeature {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
-    /// All attempts together, the first one included.
+    /// All attempts together, the first one included; default 1.
     #[serde(default, deserialize_with = "lenient::number")]
     #[schema(minimum = 1, maximum = 20)]
     pub max_attempts: Option<i32>,
-    /// Delay before the second attempt; doubles from one to the next.
+    /// Seconds before the second attempt; doubles from one to the next, and is spread by a fifth. Default 10.
     #[serde(default, deserialize_with = "lenient::number")]
     #[schema(minimum = 0, maximum = 86400)]
     pub backoff_seconds: Option<i32>,
-    /// Longest delay.
+    /// Longest delay, in seconds; default 3600.
     #[serde(default, deserialize_with = "lenient::number")]
     #[schema(minimum = 0, maximum = 86400)]
     pub max_backoff_seconds: Option<i32>,
-    /// The ends that grant another attempt.
+    /// The ends that grant another attempt; both when none is named.
     #[serde(default, deserialize_with = "lenient::null_default")]
     #[schema(max_items = 2)]
     pub on: Vec<RetryOn>,

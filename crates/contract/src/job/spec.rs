@@ -135,15 +135,7 @@ impl JobSpec {
     ///
     /// They are refused rather than ignored: a job that should have waited for a lock must not run without it.
     pub fn unsupported(&self) -> Vec<&'static str> {
-        let given = [
-            ("/jobDependencies", !self.job_dependencies.is_empty()),
-            ("/locks", !self.locks.is_empty()),
-            ("/retry", self.retry.as_ref().is_some_and(|retry| retry.max_attempts.unwrap_or(1) > 1)),
-            ("/startAt", self.start_at.is_some()),
-            ("/timeoutSeconds", self.timeout_seconds.is_some()),
-            ("/ttlSecondsAfterFinished", self.ttl_seconds_after_finished.is_some()),
-            ("/processingLogId", self.processing_log_id.is_some()),
-        ];
+        let given = [("/processingLogId", self.processing_log_id.is_some())];
         given.into_iter().filter_map(|(pointer, given)| given.then_some(pointer)).collect()
     }
 

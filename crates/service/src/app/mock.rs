@@ -15,6 +15,7 @@ use crate::operations::{AllowedImages, Executors, Gates, JobIds, Service};
 use crate::secrets::{self, Secrets};
 use crate::store::ControlStore;
 use crate::store::memory::{MemoryControl, MemoryResults};
+use crate::store::queue::Limits;
 use axum::Router;
 use docket_contract::job::ExecutorKind;
 use std::io;
@@ -103,7 +104,7 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine, Feed), Star
         slots: scenario.slots(),
         launch: LaunchSettings { url, log_limit_bytes: LOG_LIMIT, max_processes: None },
     };
-    let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), vec![lane]);
+    let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), Limits::default(), vec![lane]);
     let feed = Feed::new(control.clone(), ServerOptions::default().max_connections / 4 * 3);
     let service = Arc::new(Service {
         control: control.clone(),

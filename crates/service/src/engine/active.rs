@@ -5,6 +5,7 @@ use super::key;
 use super::pace::Pace;
 use crate::executors::AttemptKey;
 use crate::store::{CancelRequest, StoredJob};
+use docket_contract::job::Retry;
 use docket_contract::{Status, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,8 @@ pub(super) struct Attempt {
     pub status: Status,
     pub started_at: Option<Timestamp>,
     pub cancel: Option<CancelRequest>,
+    /// Boxed: few jobs have one.
+    pub retry: Option<Box<Retry>>,
 }
 
 /// All of them, and how many there may be.
@@ -56,7 +59,8 @@ impl Active {
         // A wish that came after the job was read stays.
         let wish = attempts.get_mut(&key(job)).and_then(|attempt| attempt.cancel.take());
         let cancel = wish.or_else(|| job.cancel.clone());
-        attempts.insert(key(job), Attempt { status: job.job.status, started_at: job.job.started_at, cancel });
+        let retry = job.job.spec.retry.clone().map(Box::new);
+        attempts.insert(key(job), Attempt { status: job.job.status, started_at: job.job.started_at, cancel, retry });
     }
 
     /// The attempt, if it has not ended.

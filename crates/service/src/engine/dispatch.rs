@@ -20,10 +20,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Dispatches until `stop`.
 pub(super) async fn run(lane: Arc<Lane>, mut stop: signal::Receiver<bool>) {
+    let mut queued = lane.hints.hear_queued();
     loop {
         match run_once(&lane, lane.clock.now()).await {
             Ok(0) => tokio::select! {
-                () = wait(&lane) => {}
+                () = wait(&lane, &mut queued) => {}
                 _ = stop.wait_for(|stopped| *stopped) => return,
             },
             Ok(_) => {}
@@ -39,11 +40,13 @@ pub(super) async fn run(lane: Arc<Lane>, mut stop: signal::Receiver<bool>) {
 }
 
 /// Until something may be due; without room a new job is not.
-async fn wait(lane: &Lane) {
+async fn wait(lane: &Lane, queued: &mut signal::Receiver<()>) {
     let full = lane.active.free(lane.clock.now()) == 0;
     tokio::select! {
         () = lane.started.notified(), if !full => {}
         () = lane.freed.notified() => {}
+        // The sender lives as long as the lane.
+        _ = queued.changed(), if !full => {}
         () = tokio::time::sleep(PERIOD) => {}
     }
 }

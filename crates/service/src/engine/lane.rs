@@ -2,6 +2,7 @@
 
 use super::LaunchSettings;
 use super::active::Active;
+use super::hints::Hints;
 use crate::clock::Clock;
 use crate::executors::Executor;
 use crate::secrets::Secrets;
@@ -31,6 +32,8 @@ pub(super) struct Lane {
     pub(super) executor: Arc<dyn Executor>,
     pub(super) launch: LaunchSettings,
     pub(super) active: Active,
+    /// What the duties of all lanes tell one another.
+    pub(super) hints: Arc<Hints>,
     /// Held from a claim to its entry in `active`, so that whoever sees a claimed job finds its attempt there.
     pub(super) claiming: Mutex<()>,
     /// A job was started.
@@ -47,6 +50,7 @@ impl Lane {
         control: Arc<dyn ControlStore>,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
+        hints: Arc<Hints>,
         settings: LaneSettings,
     ) -> Self {
         let LaneSettings { kind, executor, slots, launch } = settings;
@@ -58,6 +62,7 @@ impl Lane {
             executor,
             launch,
             active: Active::new(slots),
+            hints,
             claiming: Mutex::default(),
             started: Notify::new(),
             freed: Notify::new(),

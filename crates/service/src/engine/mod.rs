@@ -1,16 +1,22 @@
 //! Runs jobs: claim → launch → observe → record, each step safe to repeat.
 //!
-//! Each executor has a lane of its own (`lane`): its attempts, its room, its duties. One duty a file. `dispatch` claims and launches, `watch` records what the executor reports, `adopt` finds the
-//! attempts of an earlier server again, `clean` removes what is no longer needed. No file here knows which transitions
-//! exist (the contract does) or how a process is started (the executor does).
+//! Each executor has a lane of its own (`lane`): its attempts, its room, its duties. One duty a file. `dispatch` claims
+//! and launches, `watch` records what the executor reports (`retry` says what follows), `adopt` finds the attempts of an
+//! earlier server again. Beside the lanes, `release` tells dependents of an end, `due` looks after times, and `clean`
+//! removes what is no longer needed. No file here knows which transitions exist (the contract does), whose turn it is
+//! (the store's queue does) or how a process is started (the executor does).
 
 mod active;
 mod adopt;
 mod clean;
 mod dispatch;
+mod due;
+mod hints;
 mod lane;
 mod launch;
 mod pace;
+mod release;
+mod retry;
 mod watch;
 
 pub use lane::LaneSettings;
@@ -19,9 +25,11 @@ pub use launch::LaunchSettings;
 use crate::clock::Clock;
 use crate::executors::{AttemptKey, ExecutorError, LogRange, LogReader};
 use crate::secrets::Secrets;
+use crate::store::queue::Limits;
 use crate::store::{CancelRequest, ControlStore, StoredJob};
 use docket_contract::job::ExecutorKind;
-use docket_contract::{Code, Error};
+use docket_contract::{Code, Error, Status};
+use hints::Hints;
 use lane::Lane;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +42,13 @@ pub struct Engine {
     lanes: Arc<[Arc<Lane>]>,
     control: Arc<dyn ControlStore>,
     clock: Arc<dyn Clock>,
+    hints: Arc<Hints>,
 }
+
+/// Jobs that one step of setting the limits lets in.
+const LIMIT_STEP: usize = 500;
+/// How long a failed step waits before it is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 impl Engine {
     /// An engine that does nothing until [`Engine::run`]. Each kind of executor has at most one lane.
@@ -42,19 +56,28 @@ impl Engine {
         control: Arc<dyn ControlStore>,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
+        limits: Limits,
         lanes: Vec<LaneSettings>,
     ) -> Self {
-        let lane = |settings| Arc::new(Lane::new(control.clone(), clock.clone(), secrets.clone(), settings));
-        Self { lanes: lanes.into_iter().map(lane).collect(), control, clock }
+        let hints = Arc::new(Hints::new(limits));
+        let lane =
+            |settings| Arc::new(Lane::new(control.clone(), clock.clone(), secrets.clone(), hints.clone(), settings));
+        Self { lanes: lanes.into_iter().map(lane).collect(), control, clock, hints }
     }
 
     /// Works until `stop` says so. Jobs go on under their executor, and the next engine finds them.
     pub async fn run(&self, mut stop: signal::Receiver<bool>) {
+        if !self.set_limits(&stop).await {
+            return;
+        }
         let mut duties = JoinSet::new();
         for lane in &*self.lanes {
             duties.spawn(watch::run(lane.clone(), stop.clone()));
             duties.spawn(dispatch::run(lane.clone(), stop.clone()));
         }
+        let (control, clock, hints) = (&self.control, &self.clock, &self.hints);
+        duties.spawn(release::run(control.clone(), clock.clone(), hints.clone(), stop.clone()));
+        duties.spawn(due::run(control.clone(), clock.clone(), hints.clone(), stop.clone()));
         duties.spawn(clean::run(self.control.clone(), self.clock.clone(), stop.clone()));
         self.mark_orphans().await;
         // An error says that the sender is gone, which is a stop as well.
@@ -66,11 +89,37 @@ impl Engine {
         }
     }
 
-    /// A job of this executor was started.
-    pub fn wake(&self, kind: ExecutorKind) {
-        if let Some(lane) = self.lane(kind) {
-            lane.started.notify_one();
+    /// Nothing is claimed before the limits are known; false if the engine was stopped before that.
+    async fn set_limits(&self, stop: &signal::Receiver<bool>) -> bool {
+        while !*stop.borrow() {
+            match self.control.limit(self.hints.limits(), self.clock.now(), LIMIT_STEP).await {
+                Ok(true) => {}
+                Ok(false) => return true,
+                Err(error) => {
+                    tracing::error!(%error, "the limits can't be set; no job starts before");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
         }
+        false
+    }
+
+    /// A job was started.
+    pub fn started(&self, job: &StoredJob) {
+        match self.lane(job.executor()) {
+            Some(lane) if job.job.status == Status::Scheduled => lane.started.notify_one(),
+            _ => self.hints.changed(job),
+        }
+    }
+
+    /// Jobs were put into the queue.
+    pub fn queued(&self) {
+        self.hints.queued();
+    }
+
+    /// A job that is not claimed has another status.
+    pub fn changed(&self, job: &StoredJob) {
+        self.hints.changed(job);
     }
 
     /// Someone asked for the end of a claimed job; the wish is durable already.

@@ -2,12 +2,13 @@
 //! it is durable here.
 
 use super::active::Attempt;
-use super::adopt;
 use super::lane::Lane;
+use super::{adopt, retry};
 use crate::executors::{AttemptKey, CANCELED_BEFORE_START, ExecutorError, Exit, Observed, State};
 use crate::failpoint;
-use crate::store::{AttemptEnd, StoreError, Transition};
+use crate::store::{AttemptEnd, StoreError, StoredJob, Transition};
 use docket_contract::history::{Actor, Cause};
+use docket_contract::job::Retry;
 use docket_contract::state::{Event, IllegalTransition};
 use docket_contract::{JobId, Status, Timestamp};
 use std::sync::Arc;
@@ -91,15 +92,21 @@ pub(super) async fn record(lane: &Lane, events: &[Observed]) -> Result<(), Failu
     let now = lane.clock.now();
     let changes = transitions.iter().map(|(_, transition)| transition.clone()).collect();
     let made = lane.control.transition(changes).await?;
+    let mut canceled_too_late = Vec::new();
     for ((observed, transition), job) in transitions.iter().zip(made) {
         match job {
-            Some(job) if job.job.status.is_terminal() => {
+            Some(job) if !job.claimed => {
                 lane.active.remove(observed.key, now);
                 forget.push(observed.key);
+                lane.hints.changed(&job);
+                canceled_too_late.extend(cancel_retry(&job, now));
             }
             Some(job) => lane.active.moved(&job),
             None => tracing::error!(attempt = %observed.key, from = ?transition.from, "a transition found another job"),
         }
+    }
+    for job in lane.control.transition(canceled_too_late).await?.into_iter().flatten() {
+        lane.hints.changed(&job);
     }
     failpoint::pass("recorded");
     if !forget.is_empty() {
@@ -143,7 +150,7 @@ fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transitio
         State::Ended { exit, started_at_ms, finished_at_ms, usage } => {
             let running = if from == Status::Running { from } else { from.after(Event::Started)? };
             let (event, cause, status_message) = end(exit, attempt);
-            Some(Transition {
+            let made = Transition {
                 started_at: Some(Timestamp::from_millis(*started_at_ms)),
                 status_message,
                 exit_code: if let Exit::Code(code) = exit { Some(*code) } else { None },
@@ -152,8 +159,44 @@ fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transitio
                     usage: *usage,
                 },
                 ..made(running.after(event)?, *finished_at_ms, cause)
-            })
+            };
+            Some(retried(made, running, attempt.retry.as_deref())?)
         }
+    })
+}
+
+/// The end of an attempt, or the delay before the next one, if the job's policy grants one.
+fn retried(end: Transition, running: Status, retry: Option<&Retry>) -> Result<Transition, IllegalTransition> {
+    let Some(retry) = retry else { return Ok(end) };
+    let spread = fastrand::f64() * 2.0 - 1.0;
+    let Some(delay) = retry::delay(retry, end.attempt, end.to, spread) else { return Ok(end) };
+    Ok(Transition {
+        to: running.after(Event::Retried)?,
+        due_at: Some(end.at.plus_millis(delay)),
+        status_message: Some(retry::message(retry, end.attempt, delay, end.status_message.as_deref())),
+        cause: Cause::Retried,
+        ..end
+    })
+}
+
+/// Someone asked for the end while the attempt ended by itself: there must be no other one.
+fn cancel_retry(job: &StoredJob, now: Timestamp) -> Option<Transition> {
+    let request = job.cancel.as_ref().filter(|_| !job.job.status.is_terminal())?;
+    let to = job.job.status.after(Event::Canceled).ok()?;
+    Some(Transition {
+        id: job.job.id,
+        attempt: job.job.attempt,
+        from: job.job.status,
+        claimed: false,
+        to,
+        at: now,
+        started_at: None,
+        status_message: Some(crate::operations::cancel_message("Canceled", request.reason.as_deref())),
+        exit_code: None,
+        cause: Cause::Canceled,
+        actor: Actor::SERVER,
+        end: AttemptEnd::default(),
+        due_at: None,
     })
 }
 
@@ -190,10 +233,19 @@ mod tests {
     use crate::store::CancelRequest;
 
     fn ended(exit: Exit, from: Status, cancel: Option<&str>) -> Transition {
+        ended_of(1, exit, from, cancel)
+    }
+
+    /// The end of the first of so many attempts.
+    fn ended_of(attempts: i32, exit: Exit, from: Status, cancel: Option<&str>) -> Transition {
         let key = AttemptKey { job_id: uuid::Uuid::from_u128(1), attempt: 1 };
         let state = State::Ended { exit, started_at_ms: 5, finished_at_ms: 9, usage: Usage::default() };
         let cancel = cancel.map(|reason| CancelRequest { reason: Some(reason.to_owned()), grace_period_seconds: 1 });
-        let attempt = Attempt { status: from, started_at: None, cancel };
+        let retry = (attempts > 1).then(|| {
+            let (max_attempts, backoff_seconds) = (Some(attempts), Some(10));
+            Box::new(Retry { max_attempts, backoff_seconds, max_backoff_seconds: None, on: Vec::new() })
+        });
+        let attempt = Attempt { status: from, started_at: None, cancel, retry };
         transition(&Observed { key, state }, &attempt).expect("legal").expect("new")
     }
 
@@ -210,6 +262,21 @@ mod tests {
             assert_eq!(ended(Exit::TimedOut, from, None).to, Status::Failed);
             let canceled = ended(Exit::Code(0), from, Some("enough"));
             assert_eq!((canceled.to, canceled.status_message.as_deref()), (Status::Canceled, Some("Canceled: enough")));
+        }
+    }
+
+    #[test]
+    fn a_retry_keeps_what_the_attempt_left() {
+        for from in [Status::Running, Status::Scheduled, Status::Unknown] {
+            let retry = ended_of(3, Exit::Code(3), from, None);
+            assert_eq!((retry.to, retry.cause, retry.exit_code), (Status::Waiting, Cause::Retried, Some(3)));
+            let due = retry.due_at.map(Timestamp::as_millis).expect("a time");
+            assert!((8_009..=12_009).contains(&due), "{due}");
+            let message = retry.status_message.expect("a message");
+            assert!(message.starts_with("Attempt 2 of 3 starts after "), "{message}");
+            assert!(message.ends_with(" s. The job ended with exit code 3."), "{message}");
+            assert_eq!(ended_of(3, Exit::Code(0), from, None).to, Status::Finished);
+            assert_eq!(ended_of(3, Exit::Code(3), from, Some("enough")).to, Status::Canceled);
         }
     }
 }

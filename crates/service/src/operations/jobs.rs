@@ -17,6 +17,9 @@ use std::collections::BTreeSet;
 
 /// How often a cancel begins anew when the job moves on under it.
 const CANCEL_TRIES: usize = 5;
+/// How many steps a deletion gives to the dependents of ended jobs, and how many go in a step.
+const DELETE_TRIES: usize = 100;
+const RESOLVE_STEP: usize = 500;
 
 pub(super) async fn read(service: &Service, caller: &Caller, id: JobId) -> Result<Job, Error> {
     Ok(view(service.own_job(caller, id).await?, caller))
@@ -196,7 +199,11 @@ async fn cancel_unclaimed(
         end: AttemptEnd::default(),
         due_at: None,
     };
-    Ok(service.control.transition(vec![transition]).await?.pop().flatten())
+    let canceled = service.control.transition(vec![transition]).await?.pop().flatten();
+    if let Some(job) = &canceled {
+        service.engine.changed(job);
+    }
+    Ok(canceled)
 }
 
 /// The attempt is with the executor: the wish is made durable, then the executor is told. `None` if it ended meanwhile.
@@ -235,9 +242,14 @@ pub(crate) fn cancel_message(what: &str, reason: Option<&str>) -> String {
 }
 
 pub(super) async fn delete(service: &Service, caller: &Caller, id: JobId) -> Result<Job, Error> {
+    Ok(view(remove(service, &scope(caller), id).await?, caller))
+}
+
+/// Removes a job with all that belongs to it.
+pub(super) async fn remove(service: &Service, scope: &Scope, id: JobId) -> Result<StoredJob, Error> {
     let gate = service.gates.of(id);
     let _turn = gate.delete().await;
-    let stored = service.own_job(caller, id).await?;
+    let stored = service.control.read_job(scope, id).await?.ok_or_else(Error::not_found)?;
     if !stored.job.status.is_terminal() {
         return Err(job_not_ended(&stored));
     }
@@ -247,14 +259,23 @@ pub(super) async fn delete(service: &Service, caller: &Caller, id: JobId) -> Res
         service.results.delete_set(&SetKey { storage, job: id }).await?;
     }
     service.engine.remove(&stored).await?;
-    match service.control.delete_job(&scope(caller), id).await? {
-        Changed::Done(job) => {
-            service.feed.gone(id);
-            Ok(view(*job, caller))
+    for _ in 0..DELETE_TRIES {
+        match service.control.delete_job(scope, id).await? {
+            Changed::Done(job) => {
+                service.feed.gone(id);
+                return Ok(*job);
+            }
+            Changed::NotFound => return Err(Error::not_found()),
+            // Others depended on it and are not told of its end yet: that is on its way, and hurried along here.
+            Changed::Refused(job) if job.followed => {
+                if service.control.resolve_dependents(service.clock.now(), RESOLVE_STEP).await?.queued {
+                    service.engine.queued();
+                }
+            }
+            Changed::Refused(job) => return Err(job_not_ended(&job)),
         }
-        Changed::NotFound => Err(Error::not_found()),
-        Changed::Refused(job) => Err(job_not_ended(&job)),
     }
+    Err(Error::new(Code::Overloaded, "Many jobs that depend on ended ones are on their way; try again."))
 }
 
 pub(super) fn job_not_ended(job: &StoredJob) -> Error {

@@ -2,6 +2,7 @@
 
 mod events;
 mod executors;
+pub mod expire;
 mod follow;
 mod gates;
 mod history;

@@ -2,6 +2,7 @@
 
 use super::{Service, view};
 use crate::failpoint;
+use crate::store::queue;
 use crate::store::{NewJob, Rerun};
 use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
@@ -78,13 +79,9 @@ pub(super) async fn start_as(
         given => given.unwrap_or_else(|| caller.organization.clone()),
     };
     spec.organization_id = Some(organization.clone());
-    // Nothing holds it back: it is made durable and put into the queue with one write. The answer is PERSISTED all the
-    // same, because that is what it promises.
-    let queued = Status::Created.after(Event::Persisted).and_then(|persisted| persisted.after(Event::Queued));
-    let status = queued.map_err(|error| Error::new(Code::Internal, error.to_string()))?;
     let now = service.clock.now();
-    let job = NewJob {
-        status,
+    let mut job = NewJob {
+        status: after(Status::Created, Event::Persisted)?,
         id: call.seed.unwrap_or_else(|| service.ids.next(now)),
         organization,
         user: caller.user.clone(),
@@ -92,14 +89,23 @@ pub(super) async fn start_as(
         created_at: now,
         rerun,
     };
+    // What nothing holds back is made durable and put into the queue with one write.
+    if !queue::is_held(&job) {
+        job.status = after(job.status, Event::Queued)?;
+    }
     let stored = service.control.insert_job(job).await?;
     failpoint::pass("inserted");
-    service.engine.wake(executor);
+    service.engine.started(&stored);
     let mut job = view(stored, caller);
-    if job.status == status && job.attempt == 0 {
-        job.status = Status::Persisted;
+    // The answer is PERSISTED all the same, because that is what it promises; only an end is told at once.
+    if !job.status.is_terminal() && job.attempt == 0 {
+        (job.status, job.status_message) = (Status::Persisted, None);
     }
     Ok(job)
+}
+
+fn after(status: Status, event: Event) -> Result<Status, Error> {
+    status.after(event).map_err(|error| Error::new(Code::Internal, error.to_string()))
 }
 
 fn not_supported(pointers: &[&str]) -> Error {
