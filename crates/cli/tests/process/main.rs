@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests, also in their helpers")]
 
+mod abuse;
 mod adoption;
+mod confinement;
 mod crash;
 mod limits;
 mod logs;
 mod programs;
+mod survival;
 mod trees;
 
 use std::path::{Path, PathBuf};
@@ -65,7 +68,13 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Its trees go with it.
+        self.stop();
+    }
+}
+
+impl Place {
+    /// Ends the supervisor; its trees go with it.
+    fn stop(&self) {
         if let Some(pid) = self.supervisor()
             && command_line(pid).is_some_and(|line| line.contains(self.data.to_str().unwrap()))
         {
@@ -117,6 +126,14 @@ async fn run(executor: &ProcessExecutor, launch: Launch) -> Exit {
 async fn whole_log(executor: &ProcessExecutor, key: AttemptKey) -> String {
     let log = conformance::log(executor, key, docket_service::executors::LogRange::Whole).await;
     String::from_utf8(log).unwrap()
+}
+
+/// Living processes whose directory is below this one.
+fn working_in(root: &Path) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let below = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|path| path.starts_with(root));
+    pids.filter(|pid| is_alive(*pid) && below(pid)).collect()
 }
 
 /// A process that is there and not just waiting to be reaped.

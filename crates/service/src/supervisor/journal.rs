@@ -37,6 +37,9 @@ pub struct Birth {
     pub not_before_ms: u64,
     pub not_after_ms: u64,
     pub started_at_ms: i64,
+    /// The user that no other attempt has.
+    #[serde(default)]
+    pub sole_uid: Option<u32>,
 }
 
 /// A file shorter than this is not worth rewriting.

@@ -3,17 +3,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid};
 
+use super::confine::kill_user;
 use super::journal::{Birth, Journal, Record};
 use super::start::reclaim;
 use super::table::Table;
 use super::tree::{self, Process, TICK_MS};
+use super::users::{Assigned, Claim};
 use super::{Doing, SupervisorError, wall_ms};
+use crate::executors::process::policy::Identity;
 use crate::executors::{AttemptKey, Exit, State, Usage};
 
 /// How long to go on killing survivors. One that can't die (it waits for a device, say) must not hold up everything.
@@ -108,9 +112,20 @@ impl Past {
 
 fn kill_survivors(lost: &BTreeMap<AttemptKey, Option<Birth>>) {
     let deadline = Instant::now() + KILL_LIMIT;
+    // Whatever runs as a user that only the attempt had is its own, also without any other trace of it.
+    let users: Vec<(Identity, Claim)> =
+        lost.values().flatten().filter_map(|birth| Assigned::take_back(birth.sole_uid?)).collect();
+    for (identity, _) in &users {
+        kill_user(identity);
+    }
+    let is_theirs = |process: &Process| {
+        let owner = fs::metadata(format!("/proc/{}", process.pid)).map(|metadata| metadata.uid());
+        owner.is_ok_and(|owner| users.iter().any(|(identity, _)| identity.uid == owner))
+    };
     loop {
         let all = tree::snapshot();
-        let survivors = survivors(&all, lost, getpid().as_raw_pid(), tree::marker);
+        let mut survivors = survivors(&all, lost, getpid().as_raw_pid(), tree::marker);
+        survivors.extend(all.iter().filter(|process| !process.zombie && is_theirs(process)).copied());
         if survivors.is_empty() {
             return;
         }
@@ -168,7 +183,7 @@ mod tests {
     }
 
     fn birth(pid: i32) -> Birth {
-        Birth { pid, not_before_ms: 1000, not_after_ms: 1005, started_at_ms: 77 }
+        Birth { pid, not_before_ms: 1000, not_after_ms: 1005, started_at_ms: 77, sole_uid: None }
     }
 
     fn process(pid: i32, parent: i32, session: i32, born_ms: u64) -> Process {

@@ -107,8 +107,9 @@ impl Starter {
         })?;
         let number = i32::try_from(child.id()).map_err(io::Error::other)?;
         let pid = Pid::from_raw(number).ok_or_else(|| io::Error::other("a process without a number"))?;
+        let sole_uid = identity.filter(|identity| identity.sole).map(|identity| identity.uid);
         Ok(Spawned {
-            birth: Birth { pid: number, not_before_ms, not_after_ms: since_boot_ms(), started_at_ms },
+            birth: Birth { pid: number, not_before_ms, not_after_ms: since_boot_ms(), started_at_ms, sole_uid },
             pid,
             output,
             group,
@@ -169,4 +170,49 @@ pub fn reclaim(data: &Path, key: AttemptKey) {
 pub fn since_boot_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    fn order(limits: Limits, unenforced: Unenforced, sole: bool) -> Order {
+        let launch = Launch {
+            key: AttemptKey { job_id: Uuid::nil(), attempt: 1 },
+            commands: vec!["true".into()],
+            environment: Vec::new(),
+            log_limit_bytes: 1,
+            grace_period: Duration::ZERO,
+            image: String::new(),
+            limits,
+            time_limit: None,
+        };
+        let identity = sole.then(|| Identity { uid: 7, gid: 7, groups: vec![7], sole });
+        Order { token: 1, launch: Box::new(launch), identity, unenforced }
+    }
+
+    #[test]
+    fn without_control_groups_a_limit_that_was_asked_for_refuses_the_start() {
+        let none = Cgroups::none("memory: read-only");
+        for (limits, name) in [
+            (Limits { memory_bytes: Some(1), ..Limits::default() }, "memoryLimit can't be enforced"),
+            (Limits { cpu_millis: Some(1), ..Limits::default() }, "cpuLimit can't be enforced"),
+        ] {
+            let why = enforceable(&none, &order(limits, Unenforced::Refuse, true)).unwrap_err();
+            assert!(why.starts_with(name), "{why}");
+            assert!(why.contains("(memory: read-only)") && why.contains("--unenforced-limits ignore"), "{why}");
+            let kept = enforceable(&none, &order(limits, Unenforced::Ignore, true));
+            assert_eq!(kept, Ok(Limits::default()));
+        }
+    }
+
+    #[test]
+    fn the_bound_of_processes_needs_a_user_or_a_control_group() {
+        let none = Cgroups::none("");
+        let limits = Limits { processes: Some(9), ..Limits::default() };
+        assert_eq!(enforceable(&none, &order(limits, Unenforced::Refuse, true)), Ok(limits));
+        assert_eq!(enforceable(&none, &order(limits, Unenforced::Refuse, false)), Ok(Limits::default()));
+    }
 }

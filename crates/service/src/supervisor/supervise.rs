@@ -229,6 +229,7 @@ impl Supervisor {
         for controller in lacking.filter(|controller| shared || *controller != Controller::Processes) {
             tracing::warn!("no control group with the {controller} controller: {}", self.cgroups.obstacles());
         }
+        self.assigned.prepare(&policy.users);
         self.policy = policy;
     }
 

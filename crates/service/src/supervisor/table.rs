@@ -300,7 +300,7 @@ mod tests {
         table.accept(vec![launch(1)]).unwrap();
         table.release_fresh();
         table.next();
-        let birth = Birth { pid: 1, not_before_ms: 0, not_after_ms: 0, started_at_ms: 1 };
+        let birth = Birth { pid: 1, not_before_ms: 0, not_after_ms: 0, started_at_ms: 1, sole_uid: None };
         table.started(key(1), birth);
         assert_eq!(table.forget(vec![key(1), key(9)]), []);
         table.ended(key(1), end());

@@ -103,6 +103,12 @@ impl Cgroups {
         cgroups
     }
 
+    /// A machine that gives nothing.
+    #[cfg(test)]
+    pub fn none(obstacle: &str) -> Cgroups {
+        Cgroups { hierarchies: Vec::new(), obstacles: vec![obstacle.to_owned()] }
+    }
+
     pub fn has(&self, controller: Controller) -> bool {
         self.hierarchies.iter().any(|hierarchy| hierarchy.controls(controller))
     }
