@@ -1,6 +1,6 @@
 //! A container daemon of a test's own: its own socket and root, no network, an image of static busybox.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub struct Dockerd {
     root: TempDir,
     arguments: Vec<String>,
     process: Mutex<Option<Child>>,
+    /// Outlives the daemon, as where both are services of the machine.
+    containerd: Mutex<Option<Child>>,
 }
 
 impl Dockerd {
@@ -37,15 +39,12 @@ impl Dockerd {
     /// A daemon that does not run yet.
     pub fn prepare(arguments: &[&str]) -> Dockerd {
         let root = tempfile::tempdir().unwrap();
-        Dockerd { root, arguments: arguments.iter().map(|a| (*a).to_owned()).collect(), process: Mutex::default() }
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Dockerd { root, arguments, process: Mutex::default(), containerd: Mutex::default() }
     }
 
     pub fn socket(&self) -> PathBuf {
         self.root.path().join("d.sock")
-    }
-
-    pub fn root(&self) -> &Path {
-        self.root.path()
     }
 
     pub fn client(&self) -> Docker {
@@ -55,22 +54,40 @@ impl Dockerd {
     /// Starts the daemon and waits until it answers.
     pub async fn up(&self) {
         let path = |name: &str| self.root.path().join(name).display().to_string();
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(path("log")).unwrap();
+        let log = || Stdio::from(std::fs::OpenOptions::new().create(true).append(true).open(path("log")).unwrap());
+        let config = format!(
+            "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {:?}\n",
+            path("c-root"),
+            path("c-state"),
+            path("c.sock")
+        );
+        std::fs::write(path("c.toml"), config).unwrap();
+        self.containerd.lock().unwrap().get_or_insert_with(|| {
+            Command::new("containerd")
+                .args(["--config", &path("c.toml")])
+                .stdin(Stdio::null())
+                .stdout(log())
+                .stderr(log())
+                .spawn()
+                .expect("containerd must be installed for this test (Debian: containerd)")
+        });
         let child = Command::new("dockerd")
             .args(["--bridge=none", "--iptables=false", "--data-root", &path("data"), "--exec-root", &path("exec")])
             .args(["--host", &format!("unix://{}", path("d.sock")), "--pidfile", &path("pid")])
+            .args(["--containerd", &path("c.sock")])
             .args(&self.arguments)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(log())
+            .stderr(log())
             .spawn()
             .expect("dockerd must be installed for this test (Debian: docker.io)");
         *self.process.lock().unwrap() = Some(child);
         let answers = async {
             while !self.socket().exists() || self.client().ping().await.is_err() {
                 let ended = self.process.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
-                let log = || std::fs::read_to_string(path("log")).unwrap_or_default();
-                assert!(ended.is_none(), "dockerd has ended: {}", log());
+                let log = std::fs::read_to_string(path("log")).unwrap_or_default();
+                let end = log.lines().rev().take(5).collect::<Vec<_>>();
+                assert!(ended.is_none(), "dockerd has ended: {end:?}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -131,6 +148,10 @@ impl Dockerd {
 impl Drop for Dockerd {
     fn drop(&mut self) {
         self.kill();
+        if let Some(mut containerd) = self.containerd.lock().unwrap().take() {
+            let _ = containerd.kill();
+            let _ = containerd.wait();
+        }
         // What the daemon has started names its root on its command line; what runs in containers goes with its shim.
         let root = self.root.path().to_str().unwrap().to_owned();
         for pid in super::processes(&root) {

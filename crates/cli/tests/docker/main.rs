@@ -109,14 +109,14 @@ fn processes(text: &str) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").unwrap();
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
-        let line = std::fs::read(PathBuf::from(format!("/proc/{pid}/cmdline"))).unwrap_or_default();
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
     })
     .collect()
 }
 
 fn children(pid: i32) -> Vec<i32> {
-    let read = |task: std::path::PathBuf| std::fs::read_to_string(task.join("children")).unwrap_or_default();
+    let read = |task: PathBuf| std::fs::read_to_string(task.join("children")).unwrap_or_default();
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists: Vec<String> = tasks.filter_map(|task| Some(read(task.ok()?.path()))).collect();
     lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|pid| pid.parse().ok()).collect()

@@ -59,28 +59,33 @@ pub fn body(
     installation: &str,
     able: Abilities,
 ) -> ContainerCreateBody {
-    let at_root = matches!(image.working_directory.as_str(), "" | "/");
+    let user = user(settings, &image.user);
+    let owner = owner(user.as_deref().unwrap_or(&image.user));
+    // The daemon makes the directory when it is the working directory, as root's; who is not known by number could not
+    // write there then.
+    let starts_at_work = matches!(image.working_directory.as_str(), "" | "/") && owner.is_some();
     let health = HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() };
     ContainerCreateBody {
         image: Some(launch.image.clone()),
         // Given as entry point, no entry point of the image stands before it.
         entrypoint: (!launch.commands.is_empty()).then(|| launch.commands.clone()),
         env: Some(environment(launch, settings)),
-        user: user(settings, &image.user),
-        working_dir: at_root.then(|| WORK.to_owned()),
+        user,
+        working_dir: starts_at_work.then(|| WORK.to_owned()),
         labels: Some(Plan::of(launch).labels(installation)),
         healthcheck: Some(health),
-        host_config: Some(host(launch, settings, able)),
+        host_config: Some(host(launch, settings, owner, able)),
         ..Default::default()
     }
 }
 
-fn host(launch: &Launch, settings: &DockerSettings, able: Abilities) -> HostConfig {
+fn host(launch: &Launch, settings: &DockerSettings, owner: Option<(u32, u32)>, able: Abilities) -> HostConfig {
     let memory = launch.limits.memory_bytes.map(signed);
-    let memory_file_system = |bytes: u64| format!("rw,nosuid,nodev,exec,mode=1777,size={bytes}");
+    let owned = owner.map(|(user, group)| format!(",uid={user},gid={group}")).unwrap_or_default();
+    let file_system = |bytes: u64| format!("rw,nosuid,nodev,exec,mode=1777{owned},size={bytes}");
     let tmpfs = HashMap::from([
-        (WORK.to_owned(), memory_file_system(settings.work_bytes)),
-        ("/tmp".to_owned(), memory_file_system(settings.tmp_bytes)),
+        (WORK.to_owned(), file_system(settings.work_bytes)),
+        ("/tmp".to_owned(), file_system(settings.tmp_bytes)),
     ]);
     let reaches_host = settings.url.as_deref().is_some_and(|url| url.contains(HOST_NAME));
     HostConfig {
@@ -137,6 +142,13 @@ fn user(settings: &DockerSettings, of_image: &str) -> Option<String> {
     }
 }
 
+/// The user and group of a container, where they are known by number.
+fn owner(user: &str) -> Option<(u32, u32)> {
+    let (user, group) = user.split_once(':').unwrap_or((user, "0"));
+    let user = if matches!(user, "" | "root") { 0 } else { user.parse().ok()? };
+    Some((user, group.parse().unwrap_or_default()))
+}
+
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -188,6 +200,12 @@ mod tests {
         assert_eq!(directory("").as_deref(), Some(WORK));
         assert_eq!(directory("/").as_deref(), Some(WORK));
         assert_eq!(directory("/app"), None);
+        let named = made(|_, _, image| image.user = "app".into());
+        assert_eq!(named.working_dir, None, "it could not write there");
+        let tmpfs = |made: ContainerCreateBody| made.host_config.unwrap().tmpfs.unwrap()[WORK].clone();
+        assert!(tmpfs(made(|_, _, _| {})).contains("uid=65534,gid=65534"));
+        assert!(tmpfs(made(|_, _, image| image.user = "1000".into())).contains("uid=1000,gid=0"));
+        assert!(!tmpfs(named).contains("uid="));
     }
 
     #[test]

@@ -111,11 +111,12 @@ async fn stream(
             }
         };
         let Some(batch) = batch else { return Ok(End::Complete) };
+        let mend = hub.able().local_log;
         let mut failure = None;
         let mut pieces = Vec::with_capacity(batch.len());
         for output in batch {
             match output {
-                Ok(output) => pieces.extend(payload(output).map(Piece::new)),
+                Ok(output) => pieces.extend(payload(output).map(|bytes| Piece::new(bytes, mend))),
                 Err(fault) => failure = failure.or(Some(fault)),
             }
         }

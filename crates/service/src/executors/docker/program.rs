@@ -17,6 +17,9 @@ const MEMORY: usize = 1024;
 const DIRECTORIES: usize = 20;
 /// Longest part of a name that is shown.
 const SHOWN: usize = 200;
+/// Longest name of a file, and longest path, on every file system.
+const NAME_LIMIT: usize = 255;
+const PATH_LIMIT: usize = 4095;
 
 /// The type bits of Go's `os.FileMode`: a directory, and a symbolic link, whose end is not looked at.
 const IS_DIRECTORY: u32 = 1 << 31;
@@ -36,7 +39,8 @@ impl Programs {
     pub async fn refusal(&self, daemon: &Daemon, container: &str, launch: &Launch, image: &Facts) -> Option<String> {
         let program = launch.commands.first()?;
         let mut forbidden = false;
-        for path in candidates(program, launch, image) {
+        let may_be = |path: &String| path.len() <= PATH_LIMIT && path.split('/').all(|name| name.len() <= NAME_LIMIT);
+        for path in candidates(program, launch, image).into_iter().filter(may_be) {
             match self.executable(daemon, container, &image.id, path).await {
                 Ok(Some(true)) => return None,
                 Ok(Some(false)) => forbidden = true,

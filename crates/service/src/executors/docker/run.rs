@@ -13,11 +13,11 @@ use super::follow::follow;
 use super::hub::Hub;
 use super::names::{self, Plan};
 use super::notes::{self, Moment, Notes};
-use super::start::Start;
+use super::start::{Failure, Start};
 use super::stopper::{Act, Stopper};
 use super::table::{Deadline, Source, Turn};
 use super::usage::Sampler;
-use crate::executors::{AttemptKey, Exit, State, Usage, files};
+use crate::executors::{Exit, State, Usage, files};
 
 /// A container that was killed is looked at again after this pause: word of a memory limit may come late.
 const LATE_WORD: Duration = Duration::from_millis(50);
@@ -26,31 +26,31 @@ const LATE_WORD: Duration = Duration::from_millis(50);
 pub async fn drive(hub: Arc<Hub>, turn: Turn) {
     let Turn { key, source, deadline } = turn;
     let name = names::container(key);
-    let state = match source {
-        Source::New(launch) => {
-            let plan = Plan::of(&launch);
-            let start = Start { hub: &hub, plan, name: &name, deadline: deadline.clone() };
-            match start.launch(&launch).await {
-                Ok(()) => Run::new(&hub, plan, &name, deadline).to_the_end(true).await,
-                Err(reason) => refused(&hub, key, reason),
-            }
+    let (plan, launch) = match source {
+        Source::New(launch) => (Plan::of(&launch), Some(launch)),
+        Source::Left(plan) => (plan, None),
+        Source::Started(plan) => {
+            let state = Run::new(&hub, plan, &name, deadline).to_the_end(false).await;
+            return hub.report(key, state);
         }
-        Source::Left(plan) => {
-            let start = Start { hub: &hub, plan, name: &name, deadline: deadline.clone() };
-            match start.left().await {
-                Ok(()) => Run::new(&hub, plan, &name, deadline).to_the_end(true).await,
-                Err(reason) => refused(&hub, key, reason),
+    };
+    let mut start = Start { hub: &hub, plan, name: &name, deadline: deadline.clone(), has_container: false };
+    let started = match launch {
+        Some(launch) => start.launch(&launch).await,
+        None => start.left().await,
+    };
+    let state = match started {
+        Ok(()) => Run::new(&hub, plan, &name, deadline).to_the_end(true).await,
+        // Its container goes when it is forgotten, as that of every attempt that may have run.
+        Err(Failure::Lost) => end::lost(now_ms()),
+        Err(Failure::Refused(reason)) => {
+            if start.has_container {
+                hub.discard(key);
             }
+            State::Refused { reason, at_ms: now_ms() }
         }
-        Source::Started(plan) => Run::new(&hub, plan, &name, deadline).to_the_end(false).await,
     };
     hub.report(key, state);
-}
-
-/// It never ran; a container that was made for it goes.
-fn refused(hub: &Hub, key: AttemptKey, reason: String) -> State {
-    hub.discard(key);
-    State::Refused { reason, at_ms: now_ms() }
 }
 
 /// A container that was started.

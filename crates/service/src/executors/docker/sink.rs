@@ -1,17 +1,20 @@
 //! Where the log of a container goes on this host, so that it outlives the container. Owns the mark by which a later
 //! server goes on without loss or repetition; gets the pieces from others. Its calls may block.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::notes::Notes;
+use super::notes::{self, Notes};
 use crate::executors::AttemptKey;
 use crate::executors::files::{LogFiles, LogWriter};
+
+/// Docker splits lines into pieces of so many bytes; only the last one is shorter.
+const SPLIT: usize = 16 * 1024;
 
 /// A piece of log as the daemon keeps it: a line or a part of a long one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,15 +26,18 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// Takes apart what the daemon sends: the time, a space, the bytes.
-    pub fn new(mut message: Bytes) -> Piece {
-        match message.iter().position(|byte| *byte == b' ') {
-            Some(space) => {
-                let time = message.split_to(space);
-                Piece { time, bytes: message.slice(1..) }
-            }
-            None => Piece { time: message, bytes: Bytes::new() },
+    /// Takes apart what the daemon sends: the time, a space, the bytes. Of a line that it had to split, Docker 20's own
+    /// format loses the newline: where `mend` says so it is put back.
+    pub fn new(mut message: Bytes, mend: bool) -> Piece {
+        let Some(space) = message.iter().position(|byte| *byte == b' ') else {
+            return Piece { time: message, bytes: Bytes::new() };
+        };
+        let time = message.split_to(space);
+        let mut bytes = message.slice(1..);
+        if mend && bytes.len() < SPLIT && !bytes.ends_with(b"\n") {
+            bytes = [&bytes, &b"\n"[..]].concat().into();
         }
+        Piece { time, bytes }
     }
 }
 
@@ -74,6 +80,7 @@ struct Skip {
 impl Sink {
     /// Opens the log, new or as an earlier server left it.
     pub fn open(data: &Path, key: AttemptKey, limit: u64) -> io::Result<Sink> {
+        adopt(data, key)?;
         let files = LogFiles::of(data, key);
         let path = files.directory().join(format!("{}.log.mark", key.attempt));
         let mark = fs::read_to_string(&path).ok().and_then(|line| Mark::parse(&line)).unwrap_or_default();
@@ -143,10 +150,13 @@ impl Sink {
 
 /// Prepares the directory of an attempt that is new here.
 pub fn prepare(data: &Path, key: AttemptKey) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let files = LogFiles::of(data, key);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(files.directory())?;
-    super::notes::write(&super::notes::path(data, key), &Notes::default())
+    DirBuilder::new().recursive(true).mode(0o700).create(LogFiles::of(data, key).directory())?;
+    notes::write(&notes::path(data, key), &Notes::default())
+}
+
+/// Prepares the directory of an attempt of an earlier server, unless it is there.
+fn adopt(data: &Path, key: AttemptKey) -> io::Result<()> {
+    if notes::path(data, key).exists() { Ok(()) } else { prepare(data, key) }
 }
 
 #[cfg(test)]
@@ -185,7 +195,7 @@ mod tests {
             let pieces: Vec<Piece> = lines.iter().enumerate().map(|(number, (later, length))| {
                 second += later / 3;
                 let text = format!("2026-11-23T10:00:{second:02}.000000000Z {number} {}\n", "x".repeat(*length));
-                Piece::new(Bytes::from(text))
+                Piece::new(Bytes::from(text), true)
             }).collect();
             let (data, key) = place();
             let mark = LogFiles::of(data.path(), key).directory().join("1.log.mark");
@@ -210,9 +220,19 @@ mod tests {
     }
 
     #[test]
+    fn the_newline_of_a_split_line_is_put_back() {
+        let bytes = |text: &str, mend| Piece::new(Bytes::from(format!("2026 {text}")), mend).bytes;
+        assert_eq!(bytes("end", true), "end\n");
+        assert_eq!(bytes("end\n", true), "end\n");
+        assert_eq!(bytes("end", false), "end");
+        let full = "x".repeat(SPLIT);
+        assert_eq!(bytes(&full, true), full);
+    }
+
+    #[test]
     fn what_the_daemon_dropped_meanwhile_does_not_stop_the_rest() {
         let (data, key) = place();
-        let piece = |text: &str| Piece::new(Bytes::copy_from_slice(text.as_bytes()));
+        let piece = |text: &str| Piece::new(Bytes::copy_from_slice(text.as_bytes()), false);
         let mut sink = Sink::open(data.path(), key, 1 << 20).unwrap();
         sink.begin();
         sink.write(vec![piece("2026-01-01T00:00:01.000000000Z one\n")]);

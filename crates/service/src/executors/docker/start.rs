@@ -28,6 +28,8 @@ pub struct Start<'a> {
     pub plan: Plan,
     pub name: &'a str,
     pub deadline: Deadline,
+    /// There is a container of this attempt: made here or found as its own.
+    pub has_container: bool,
 }
 
 /// What a container is before its start.
@@ -38,6 +40,20 @@ enum Made {
     Found,
 }
 
+/// Why an attempt does not run.
+pub enum Failure {
+    /// It never ran, for this reason.
+    Refused(String),
+    /// The daemon went away during the start and does not start it again: it may have run.
+    Lost,
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Failure {
+        Failure::Refused(reason)
+    }
+}
+
 /// What a start came to.
 enum Started {
     Done,
@@ -46,22 +62,23 @@ enum Started {
 }
 
 impl Start<'_> {
-    /// Creates and starts the container; the error is the reason why not.
-    pub async fn launch(mut self, launch: &Launch) -> Result<(), String> {
+    /// Creates and starts the container.
+    pub async fn launch(&mut self, launch: &Launch) -> Result<(), Failure> {
         let (data, key) = (self.hub.settings.data.clone(), self.plan.key);
         let prepared = files::blocking(move || sink::prepare(&data, key)).await;
         prepared.map_err(|error| format!("the log's directory can't be made: {error}"))?;
         let facts = self.facts(launch).await?;
         if let Some(reason) = container::refusal(launch, &facts) {
-            return Err(reason);
+            return Err(reason.into());
         }
         loop {
             self.check_deadline()?;
             let made = self.create(launch, &facts).await?;
+            self.has_container = true;
             if matches!(made, Made::Fresh) {
                 let missing = self.hub.programs.refusal(&self.hub.daemon, self.name, launch, &facts).await;
                 if let Some(reason) = missing {
-                    return Err(reason);
+                    return Err(reason.into());
                 }
                 self.check_deadline()?;
             }
@@ -73,12 +90,13 @@ impl Start<'_> {
     }
 
     /// Starts a container that an earlier server has created.
-    pub async fn left(self) -> Result<(), String> {
+    pub async fn left(&mut self) -> Result<(), Failure> {
+        self.has_container = true;
         sleep(SETTLE).await;
         self.check_deadline()?;
         match self.start(Made::Found).await? {
             Started::Done => Ok(()),
-            Started::WithoutInit => Err("the daemon has no init for containers".into()),
+            Started::WithoutInit => Err("the daemon has no init for containers".to_owned().into()),
         }
     }
 
@@ -135,8 +153,10 @@ impl Start<'_> {
         }
     }
 
-    async fn start(&self, mut made: Made) -> Result<Started, String> {
+    async fn start(&self, mut made: Made) -> Result<Started, Failure> {
         let daemon = &self.hub.daemon;
+        // Somebody may have asked for the start before, and nobody knows what came of it.
+        let mut uncertain = matches!(made, Made::Found);
         let mut tries = 0;
         loop {
             if matches!(made, Made::Found) {
@@ -145,7 +165,8 @@ impl Start<'_> {
                         Stage::Created => {}
                         _ => return Ok(Started::Done),
                     },
-                    Err(fault) => return Err(format!("the container can't be started: {fault}")),
+                    Err(_) if uncertain => return Err(Failure::Lost),
+                    Err(fault) => return Err(format!("the container can't be started: {fault}").into()),
                 }
             }
             let number = self.hub.link.up().await;
@@ -156,7 +177,10 @@ impl Start<'_> {
             // Whatever came of it: from now on only a look tells.
             made = Made::Found;
             match fault {
-                Fault::Unreachable(why) => self.hub.doubt(number, &why).await,
+                Fault::Unreachable(why) => {
+                    uncertain = true;
+                    self.hub.doubt(number, &why).await;
+                }
                 Fault::Answer { message, .. } if lacks_init(&message) && self.hub.able().init => {
                     if self.hub.lacks_init() {
                         tracing::warn!(message, "containers run without an init: the daemon has none");
@@ -164,9 +188,17 @@ impl Start<'_> {
                     return Ok(Started::WithoutInit);
                 }
                 Fault::Answer { status, ref message } => {
+                    if uncertain {
+                        tracing::warn!(
+                            name = self.name,
+                            message,
+                            "a start that was asked for before can't be repeated"
+                        );
+                        return Err(Failure::Lost);
+                    }
                     tries += 1;
                     if status < 500 || message.contains("OCI runtime") || tries >= TRIES {
-                        return Err(format!("the container can't be started: {message}"));
+                        return Err(format!("the container can't be started: {message}").into());
                     }
                     sleep(PAUSE).await;
                 }
