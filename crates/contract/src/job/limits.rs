@@ -2,8 +2,8 @@
 
 use super::parts::no_nul;
 use super::{
-    JobSpec, MAX_COMMANDS, MAX_DEPENDENCIES, MAX_ENVIRONMENT_BYTES, MAX_LABELS, MAX_LOCKS, MAX_TEXT_CHARS, NameValue,
-    PROCESSING_LOGS,
+    JobSpec, MAX_COMMANDS, MAX_DEPENDENCIES, MAX_ENVIRONMENT_BYTES, MAX_LABELS, MAX_LOCKS, MAX_TEXT_CHARS,
+    MAX_WEBHOOKS, NameValue, PROCESSING_LOGS,
 };
 use crate::validate::{Problems, Validate};
 
@@ -63,6 +63,11 @@ impl Validate for JobSpec {
             problems.range("/retry/maxAttempts", retry.max_attempts, 1, 20);
             problems.range("/retry/backoffSeconds", retry.backoff_seconds, 0, 86_400);
             problems.range("/retry/maxBackoffSeconds", retry.max_backoff_seconds, 0, 86_400);
+        }
+        if problems.count("/webhooks", self.webhooks.len(), MAX_WEBHOOKS) {
+            for (index, webhook) in self.webhooks.iter().enumerate() {
+                webhook.validate(problems, &format!("/webhooks/{index}"));
+            }
         }
         if let Some(log) = &self.processing_log_id
             && !PROCESSING_LOGS.contains(&log.as_str())

@@ -1,6 +1,6 @@
 //! What starts a job, as the API names it. Its limits are checked in `limits`.
 
-use super::{ExecutorKind, JobDependency, NameValue, Retry, StartJobFeature};
+use super::{ExecutorKind, JobDependency, NameValue, Retry, StartJobFeature, Webhook};
 use crate::lenient;
 use crate::text::{Argument, Id};
 use crate::time::Timestamp;
@@ -124,6 +124,10 @@ pub struct JobSpec {
     #[serde(deserialize_with = "lenient::number", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 86400)]
     pub grace_period_seconds: Option<i32>,
+    /// Addresses that are told of what happens to the job. Those who may not start jobs see only the hosts.
+    #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 8)]
+    pub webhooks: Vec<Webhook>,
     /// Features of the start.
     #[serde(deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 10)]
@@ -139,12 +143,16 @@ impl JobSpec {
         given.into_iter().filter_map(|(pointer, given)| given.then_some(pointer)).collect()
     }
 
-    /// This spec with environment values hidden: all of them, or only those whose names look secret.
+    /// This spec with environment values hidden: all of them, and the urls of webhooks, or only the values whose names
+    /// look secret.
     pub fn masked(mut self, all: bool) -> Self {
         for variable in &mut self.environment_variables {
             if all || looks_secret(&variable.name) {
                 variable.value = "***".to_owned();
             }
+        }
+        if all {
+            self.webhooks.iter_mut().for_each(Webhook::mask);
         }
         self
     }

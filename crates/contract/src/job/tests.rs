@@ -50,3 +50,17 @@ fn secrets_are_masked() {
     assert_eq!(values(open.clone().masked(false)), ["***", "y"]);
     assert_eq!(values(open.masked(true)), ["***", "***"]);
 }
+
+#[test]
+fn webhooks_name_their_fields_and_hide_their_secrets() {
+    let hooks = |json: &str| spec(&format!(r#"{{"dockerImageUrl": "a", "webhooks": {json}}}"#));
+    let wrong = hooks(r#"[{"url": "https://a.example", "events": null}, {"url": "ftp://a"}, {"url": ""}]"#);
+    assert_eq!(errors(wrong), ["/webhooks/1/url", "/webhooks/2/url"]);
+    let long = format!(r#"[{{"url": "https://a.example/{}"}}]"#, "x".repeat(2048));
+    assert_eq!(errors(hooks(&long)), ["/webhooks/0/url"]);
+    let nine = vec![r#"{"url": "https://a.example"}"#; 9].join(",");
+    assert_eq!(errors(hooks(&format!("[{nine}]"))), ["/webhooks"]);
+    let secret = hooks(r#"[{"url": "https://a.example:8443/T0/B1?k=s"}]"#);
+    assert_eq!(secret.clone().masked(false), secret);
+    assert_eq!(secret.masked(true).webhooks[0].url, "https://a.example:8443/***");
+}
