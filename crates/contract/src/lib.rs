@@ -12,6 +12,7 @@ pub mod error;
 pub mod history;
 pub mod job;
 pub mod lenient;
+pub mod notice;
 pub mod operations;
 pub mod result;
 pub mod state;

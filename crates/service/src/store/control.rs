@@ -1,7 +1,7 @@
 //! The control plane: jobs, keys and idempotency records.
 
-use super::StoreError;
 use super::queue::{Due, Limits, Resolved};
+use super::{Delivery, DeliveryEnd, DeliveryKey, DueReceivers, StoreError};
 use async_trait::async_trait;
 use docket_contract::history::{Actor, Cause, JobEvent, Usage};
 use docket_contract::job::{ExecutorKind, JobSpec, NameValue};
@@ -412,7 +412,25 @@ pub trait ControlStore: Send + Sync + 'static {
     /// Tells the id of the newest durable event, each time that it has changed; 0 before the first.
     fn newest_event(&self) -> watch::Receiver<u64>;
 
-    /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended or is still followed.
+    /// The receivers (`host:port`) of webhooks that have due deliveries: `limit` at most. An event leaves a delivery, in
+    /// its transaction, for each webhook of its job that wants to be told of the status.
+    async fn due_receivers(&self, now: Timestamp, limit: usize) -> Result<DueReceivers, StoreError>;
+
+    /// The due deliveries of a receiver, the longest waiting first.
+    async fn due_deliveries(&self, receiver: &str, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Notes what an attempt to deliver has come to. A delivery that is not there (any more) stays away.
+    async fn end_delivery(&self, key: DeliveryKey, end: DeliveryEnd) -> Result<(), StoreError>;
+
+    /// The deliveries of a job that wait or were given up, oldest first; none if there is no such job in the scope.
+    async fn job_deliveries(&self, scope: &Scope, id: JobId, limit: usize)
+    -> Result<Option<Vec<Delivery>>, StoreError>;
+
+    /// Changes each time that deliveries were added and are durable.
+    fn new_deliveries(&self) -> watch::Receiver<u64>;
+
+    /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended or is still followed. What its
+    /// webhooks are still to be told stays.
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError>;
 
     /// Notes that a job writes to a storage, before it does; false, with nothing noted, if there is no such job (any more).

@@ -5,6 +5,7 @@
 //! from the database.
 
 mod control;
+mod deliveries;
 mod encode;
 mod error;
 pub mod memory;
@@ -16,5 +17,6 @@ pub mod sqlite;
 mod conformance;
 
 pub use control::*;
+pub use deliveries::{Delivery, DeliveryEnd, DeliveryKey, DueReceivers};
 pub use error::StoreError;
 pub use results::*;

@@ -4,8 +4,9 @@ use crate::access::Access;
 use crate::handler::Encoded;
 use crate::store::queue::{Due, Limits, Resolved};
 use crate::store::{
-    Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
-    StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
+    Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency, IdempotencyKey,
+    JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredEvent, StoredJob, StoredKey, StoredReply,
+    Transition,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -285,6 +286,21 @@ impl ControlStore for FakeControl {
     }
     async fn expired_jobs(&self, _: Timestamp, _: usize) -> Result<Vec<StoredJob>, StoreError> {
         unknown()
+    }
+    async fn due_receivers(&self, _: Timestamp, _: usize) -> Result<DueReceivers, StoreError> {
+        unknown()
+    }
+    async fn due_deliveries(&self, _: &str, _: Timestamp, _: usize) -> Result<Vec<Delivery>, StoreError> {
+        unknown()
+    }
+    async fn end_delivery(&self, _: DeliveryKey, _: DeliveryEnd) -> Result<(), StoreError> {
+        unknown()
+    }
+    async fn job_deliveries(&self, _: &Scope, _: JobId, _: usize) -> Result<Option<Vec<Delivery>>, StoreError> {
+        unknown()
+    }
+    fn new_deliveries(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
     }
     async fn claimed_jobs(&self, _: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
         unknown()

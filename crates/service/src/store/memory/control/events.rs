@@ -1,6 +1,7 @@
 //! Events in the order in which they came.
 
-use crate::store::{EventPage, StoredEvent};
+use super::deliveries::Deliveries;
+use crate::store::{EventPage, StoredEvent, StoredJob};
 use docket_contract::JobId;
 use docket_contract::history::JobEvent;
 use std::collections::{BTreeMap, HashMap};
@@ -11,21 +12,25 @@ pub(super) struct Events {
     known: BTreeMap<u64, StoredEvent>,
     of_jobs: HashMap<JobId, Vec<u64>>,
     newest: watch::Sender<u64>,
+    pub(super) deliveries: Deliveries,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { known: BTreeMap::new(), of_jobs: HashMap::new(), newest: watch::Sender::new(0) }
+        let newest = watch::Sender::new(0);
+        Self { known: BTreeMap::new(), of_jobs: HashMap::new(), newest, deliveries: Deliveries::default() }
     }
 }
 
 impl Events {
-    /// Adds an event and gives it its id.
-    pub(super) fn add(&mut self, organization: &str, mut event: JobEvent) {
+    /// Adds an event of a job, which is as it is since, and gives it its id.
+    pub(super) fn add(&mut self, job: &StoredJob, mut event: JobEvent) {
         let id = *self.newest.borrow() + 1;
         event.id = id.to_string();
         self.of_jobs.entry(event.job_id).or_default().push(id);
-        self.known.insert(id, StoredEvent { id, organization: organization.to_owned(), event });
+        let stored = StoredEvent { id, organization: job.organization.clone(), event };
+        self.deliveries.add(job, &stored);
+        self.known.insert(id, stored);
         self.newest.send_replace(id);
     }
 
@@ -55,6 +60,7 @@ impl Events {
         for id in self.of_jobs.remove(&id).unwrap_or_default() {
             self.known.remove(&id);
         }
+        self.deliveries.remove_given_up(id);
     }
 
     /// The id of the newest event.

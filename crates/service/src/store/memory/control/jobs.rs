@@ -4,7 +4,8 @@ use super::events::Events;
 use super::queue::AtGate;
 use crate::store::queue::{self, Gate, Limits, Wait};
 use crate::store::{
-    Changed, EventPage, JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredJob, Transition,
+    Changed, Delivery, DeliveryEnd, DeliveryKey, EventPage, JobChange, JobList, JobQuery, NewJob, Scope, StoreError,
+    StoredJob, Transition,
 };
 use docket_contract::history::{Actor, Cause, JobEvent};
 use docket_contract::job::ExecutorKind;
@@ -84,7 +85,7 @@ impl Jobs {
         if let Some(cause) = new.first_cause() {
             let job = &row.stored.job;
             let event = event(job, Status::Persisted, new.created_at, cause, Actor::user(&job.user));
-            self.events.add(&new.organization, event);
+            self.events.add(&row.stored, event);
         }
         self.last += 1;
         let place = self.last;
@@ -221,7 +222,7 @@ impl Jobs {
             cpu_time_ms: end.usage.cpu_time_ms.map(|time| i64::try_from(time).unwrap_or(i64::MAX)),
             ..event(job, from, at, cause, actor)
         };
-        self.events.add(&stored.organization, event);
+        self.events.add(stored, event);
         if wait != Wait::Nothing {
             queue::leave(self, place, wait, at)?;
         }
@@ -243,9 +244,10 @@ impl Jobs {
         free: usize,
     ) -> Result<Vec<StoredJob>, StoreError> {
         for row in self.rows.values_mut().filter(|row| row.stored.job.status == Status::Persisted) {
-            let StoredJob { organization, job, .. } = &mut row.stored;
+            let job = &mut row.stored.job;
             (job.status, job.modified_at) = (Status::Scheduled, now);
-            self.events.add(organization, event(job, Status::Persisted, now, Cause::Queued, Actor::SERVER));
+            let event = event(job, Status::Persisted, now, Cause::Queued, Actor::SERVER);
+            self.events.add(&row.stored, event);
         }
         let limits = self.limits.clone();
         let mut claimed = Vec::new();
@@ -277,6 +279,18 @@ impl Jobs {
     pub(super) fn claimed(&self, executor: ExecutorKind) -> Vec<StoredJob> {
         let jobs = self.rows.values().map(|row| &row.stored);
         jobs.filter(|stored| stored.claimed && stored.executor() == executor).cloned().collect()
+    }
+
+    /// Notes what an attempt to deliver has come to.
+    pub(super) fn end_delivery(&mut self, key: DeliveryKey, end: DeliveryEnd) {
+        let places = &self.places;
+        self.events.deliveries.end(key, end, |id| places.contains_key(&id));
+    }
+
+    /// The deliveries of a job.
+    pub(super) fn deliveries(&self, scope: &Scope, id: JobId, limit: usize) -> Option<Vec<Delivery>> {
+        self.find_in(scope, id)?;
+        Some(self.events.deliveries.of_job(id, limit))
     }
 
     /// A page of the events of a job.

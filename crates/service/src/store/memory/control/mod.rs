@@ -1,5 +1,6 @@
 //! The control plane in memory.
 
+mod deliveries;
 mod events;
 mod jobs;
 mod queue;
@@ -9,8 +10,9 @@ use self::jobs::Jobs;
 use self::requests::Requests;
 use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
-    Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
-    StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
+    Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency, IdempotencyKey,
+    JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredEvent, StoredJob, StoredKey, StoredReply,
+    Transition,
 };
 use async_trait::async_trait;
 use docket_contract::job::ExecutorKind;
@@ -130,6 +132,31 @@ impl ControlStore for MemoryControl {
 
     fn newest_event(&self) -> watch::Receiver<u64> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).jobs.events.newest()
+    }
+
+    async fn due_receivers(&self, now: Timestamp, limit: usize) -> Result<DueReceivers, StoreError> {
+        self.with(|kept| kept.jobs.events.deliveries.due_receivers(now, limit))
+    }
+
+    async fn due_deliveries(&self, receiver: &str, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.with(|kept| kept.jobs.events.deliveries.due(receiver, now, limit))
+    }
+
+    async fn end_delivery(&self, key: DeliveryKey, end: DeliveryEnd) -> Result<(), StoreError> {
+        self.with(|kept| kept.jobs.end_delivery(key, end))
+    }
+
+    async fn job_deliveries(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        limit: usize,
+    ) -> Result<Option<Vec<Delivery>>, StoreError> {
+        self.with(|kept| kept.jobs.deliveries(scope, id, limit))
+    }
+
+    fn new_deliveries(&self) -> watch::Receiver<u64> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).jobs.events.deliveries.added()
     }
 
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {

@@ -75,8 +75,8 @@ impl Rows for Jobs {
         (job.status, job.modified_at, job.status_message) = (to.to, to.at, to.message.clone());
         set_end(job, to.at);
         let event = event(job, to.from, to.at, to.event.into(), Actor::SERVER);
-        let (organization, message) = (row.stored.organization.clone(), to.message.clone());
-        self.events.add(&organization, JobEvent { message, ..event });
+        let (stored, message) = (row.stored.clone(), to.message.clone());
+        self.events.add(&stored, JobEvent { message, ..event });
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Events: a row for each transition, written in its transaction.
 
-use super::rows;
 use super::writer::Tx;
+use super::{deliveries, rows};
 use crate::store::{AttemptEnd, EventPage, Scope, StoreError, StoredEvent};
 use docket_contract::history::{Actor, ActorKind, Cause, JobEvent};
 use docket_contract::{JobId, Status, Timestamp};
@@ -41,7 +41,8 @@ macro_rules! events {
 const OF_JOB: &str = events!("WHERE e.seq = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3");
 /// By `event_by_job`.
 const LAST_OF_JOB: &str = events!("WHERE e.seq = ?1 ORDER BY e.id DESC LIMIT ?2");
-/// By the primary key.
+/// By the primary key, as the following.
+const READ: &str = events!("WHERE e.id = ?1");
 const AFTER: &str = events!("WHERE e.id > ?1 ORDER BY e.id LIMIT ?2");
 
 /// A transition that is being made.
@@ -66,7 +67,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewEvent<'_>) -> Result<(), StoreErr
         None => None,
     };
     let number = |count: Option<u64>| count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-    *tx.newest_event = tx.connection.prepare_cached(INSERT)?.insert(params![
+    let id = tx.connection.prepare_cached(INSERT)?.insert(params![
         new.seq,
         new.organization,
         new.at.as_millis(),
@@ -82,7 +83,13 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewEvent<'_>) -> Result<(), StoreErr
         number(new.end.usage.memory_peak_bytes),
         number(new.end.usage.cpu_time_ms),
     ])?;
-    Ok(())
+    *tx.newest_event = id;
+    deliveries::insert(tx, id, new)
+}
+
+/// An event that is known to be there.
+pub(super) fn read(connection: &Connection, id: i64) -> Result<StoredEvent, StoreError> {
+    Ok(connection.prepare_cached(READ)?.query_row(params![id], event)?)
 }
 
 /// Removes the events of a job.

@@ -1,6 +1,7 @@
 //! Single jobs: insert, read, change, delete, and the storages that they write to.
 
 use super::counts::Owner;
+use super::deliveries;
 use super::events::{self, NewEvent};
 use super::queue;
 use super::rows::{self, Place};
@@ -144,6 +145,7 @@ fn insert_row(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option<i64>, 
     tx.connection.prepare_cached(INSERT_BODY)?.execute(params![seq, spec, rerun_of, only_failed])?;
     insert_tags(tx, Place { seq, owner, status: new.status }, &new.spec.tags)?;
     tx.counts.add(owner, new.status);
+    deliveries::insert_webhooks(tx, seq, &new.spec.webhooks)?;
     if let Some(cause) = new.first_cause() {
         let event = NewEvent {
             seq,
@@ -227,6 +229,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, scope: &Scope, id: JobId) -> Result<Change
     }
     delete_tags(tx, place, &job.job.spec.tags)?;
     events::delete(tx, seq)?;
+    deliveries::delete(tx, seq)?;
     tx.counts.remove(owner, status);
     Ok(Changed::Done(job))
 }

@@ -6,6 +6,7 @@
 
 mod connection;
 mod counts;
+mod deliveries;
 mod events;
 mod filter;
 mod jobs;
@@ -28,8 +29,9 @@ use self::readers::Readers;
 use self::writer::{Tx, Writer};
 use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
-    Changed, ControlStore, EventPage, Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewJob, Scope,
-    StoreError, StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
+    Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency, IdempotencyKey,
+    JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredEvent, StoredJob, StoredKey, StoredReply,
+    Transition,
 };
 use async_trait::async_trait;
 use docket_contract::job::ExecutorKind;
@@ -178,6 +180,33 @@ impl ControlStore for SqliteControl {
 
     fn newest_event(&self) -> watch::Receiver<u64> {
         self.writer.newest_event()
+    }
+
+    async fn due_receivers(&self, now: Timestamp, limit: usize) -> Result<DueReceivers, StoreError> {
+        self.readers.read(move |connection| deliveries::due_receivers(connection, now, limit)).await
+    }
+
+    async fn due_deliveries(&self, receiver: &str, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let receiver = receiver.to_owned();
+        self.readers.read(move |connection| deliveries::due(connection, &receiver, now, limit)).await
+    }
+
+    async fn end_delivery(&self, key: DeliveryKey, end: DeliveryEnd) -> Result<(), StoreError> {
+        self.writer.write((), move |tx, ()| deliveries::end(tx, key, &end)).await
+    }
+
+    async fn job_deliveries(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        limit: usize,
+    ) -> Result<Option<Vec<Delivery>>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read(move |connection| deliveries::of_job(connection, &scope, id, limit)).await
+    }
+
+    fn new_deliveries(&self) -> watch::Receiver<u64> {
+        self.writer.new_deliveries()
     }
 
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {

@@ -39,6 +39,8 @@ pub(super) struct Tx<'a> {
     pub(super) counts: &'a mut Counts,
     /// The newest event of the transaction, or of those before it.
     pub(super) newest_event: &'a mut i64,
+    /// Counts the deliveries that are added.
+    pub(super) deliveries: &'a mut u64,
 }
 
 trait Request: Send {
@@ -82,6 +84,7 @@ enum Message {
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     newest_event: watch::Receiver<u64>,
+    new_deliveries: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -91,6 +94,7 @@ impl Writer {
         let (queue, requests) = mpsc::channel(QUEUE);
         let newest_event = events::newest(&connection)?;
         let (told, listener) = watch::channel(newest_event.unsigned_abs());
+        let (told_deliveries, new_deliveries) = watch::channel(0);
         let worker = Worker {
             connection,
             requests,
@@ -98,16 +102,23 @@ impl Writer {
             counts: Counts::default(),
             newest_event,
             told,
+            deliveries: 0,
+            told_deliveries,
             pace: Pace::new(),
         };
         let thread = std::thread::Builder::new().name("control-writer".to_owned()).spawn(|| worker.serve());
         let thread = thread.map_err(|error| StoreError::Internal(format!("no thread for the writer: {error}")))?;
-        Ok(Self { queue, newest_event: listener, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, newest_event: listener, new_deliveries, thread: Mutex::new(Some(thread)) })
     }
 
     /// The id of the newest durable event.
     pub(super) fn newest_event(&self) -> watch::Receiver<u64> {
         self.newest_event.clone()
+    }
+
+    /// Changes when deliveries were added.
+    pub(super) fn new_deliveries(&self) -> watch::Receiver<u64> {
+        self.new_deliveries.clone()
     }
 
     /// Has a request made; ready once it is durable.
@@ -162,6 +173,9 @@ struct Worker {
     /// The newest event, durable or not.
     newest_event: i64,
     told: watch::Sender<u64>,
+    /// Counts deliveries, also those that were undone: whoever hears of those looks in vain.
+    deliveries: u64,
+    told_deliveries: watch::Sender<u64>,
     pace: Pace,
 }
 
@@ -251,6 +265,7 @@ impl Worker {
                 names: &mut self.names,
                 counts: &mut self.counts,
                 newest_event: &mut self.newest_event,
+                deliveries: &mut self.deliveries,
             };
             let outcome = catch_unwind(AssertUnwindSafe(|| request.run(&mut tx)))
                 .unwrap_or_else(|_| Err(StoreError::Internal("a request panicked".to_owned())));
@@ -269,10 +284,12 @@ impl Worker {
         self.counts.write(&self.connection).and_then(|()| self.execute("COMMIT")).map_err(Failure::All)
     }
 
-    /// Tells of the events that are durable now.
+    /// Tells of the events and deliveries that are durable now.
     fn tell(&self) {
         let newest = self.newest_event.unsigned_abs();
         self.told.send_if_modified(|told| std::mem::replace(told, newest) != newest);
+        let added = self.deliveries;
+        self.told_deliveries.send_if_modified(|told| std::mem::replace(told, added) != added);
     }
 
     fn waiting(&mut self) -> Option<Box<dyn Request>> {
