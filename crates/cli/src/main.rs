@@ -14,6 +14,7 @@ mod samples;
 mod serve;
 mod settings;
 mod validate;
+mod webhooks;
 mod wsdl;
 
 use crate::failure::Failure;
@@ -49,6 +50,8 @@ enum Command {
     Samples(samples::Args),
     /// Make, list and revoke keys.
     Keys(keys::KeysArguments),
+    /// Show what receivers of webhooks need.
+    Webhooks(webhooks::WebhooksArguments),
     /// Print the WSDL of the SOAP face.
     Wsdl(wsdl::Args),
     /// Hold the processes of jobs, apart from the server. Started by the server.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Call(arguments) => run(call::run(*arguments)),
         Command::Samples(arguments) => samples::run(&arguments),
         Command::Keys(arguments) => keys::run(arguments),
+        Command::Webhooks(arguments) => webhooks::run(arguments),
         Command::Wsdl(arguments) => wsdl::run(&arguments),
         Command::Supervise { data, idle_ms } => supervise(data, idle_ms),
     };

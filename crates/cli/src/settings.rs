@@ -9,9 +9,11 @@ use docket_contract::job::ExecutorKind;
 use docket_service::app;
 use docket_service::executors::process::policy::Unenforced;
 use docket_service::operations::AllowedImages;
+use docket_service::webhooks::{Guard, Schedule, WebhookSettings};
+use ipnet::IpNet;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,6 +91,14 @@ settings! {
     /// Seconds that requests in flight get when the server stops [default: 20].
     #[arg(long, env = "DOCKET_SHUTDOWN_TIMEOUT", value_name = "SECONDS")]
     shutdown_timeout: u64,
+    /// Networks that webhooks may reach besides public addresses, such as 10.1.0.0/16; repeat or separate by commas
+    /// [default: none].
+    #[arg(long = "webhook-allow", env = "DOCKET_WEBHOOK_ALLOW", value_name = "NETWORK", value_delimiter = ',')]
+    webhook_allow: Vec<String>,
+    /// Seconds between the attempts to tell a webhook; repeat or separate by commas
+    /// [default: 5,300,1800,7200,18000,36000,50400,72000,86400].
+    #[arg(long = "webhook-retries", env = "DOCKET_WEBHOOK_RETRIES", value_name = "SECONDS", value_delimiter = ',')]
+    webhook_retries: Vec<f64>,
     /// Believe X-Forwarded-Proto, -Host, -Port and -Prefix: a proxy in front sets them [default: false].
     #[arg(long, env = "DOCKET_TRUST_PROXY", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     trust_proxy: bool,
@@ -165,6 +175,10 @@ impl ServeArguments {
                 0,
                 86_400,
             )?),
+            webhooks: WebhookSettings {
+                guard: given.webhook_allow.map(|networks| guard(&networks)).transpose()?.unwrap_or_default(),
+                schedule: given.webhook_retries.map(|delays| schedule(&delays)).transpose()?.unwrap_or_default(),
+            },
             trust_proxy: given.trust_proxy.unwrap_or(false),
             job_user: given.job_user,
             max_processes: within("max-processes", given.max_processes.unwrap_or(1024), 0, 4_194_304)?,
@@ -211,7 +225,28 @@ fn check_url(url: &str) -> Result<String, Failure> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-fn parse_secret(hex: &str) -> Result<[u8; 32], Failure> {
+/// Networks as `10.1.0.0/16`, or single addresses.
+fn guard(networks: &[String]) -> Result<Guard, Failure> {
+    let parse = |text: &String| {
+        let net = text.trim().parse::<IpNet>().or_else(|_| text.trim().parse::<IpAddr>().map(IpNet::from));
+        net.map_err(|_| Failure::usage(format!("webhook-allow {text:?} is no network such as 10.1.0.0/16")))
+    };
+    networks.iter().map(parse).collect::<Result<_, _>>().map(Guard::new)
+}
+
+/// Most attempts to tell a webhook, after the first.
+const MOST_RETRIES: usize = 20;
+/// Longest delay between two of them: a week.
+const LONGEST_RETRY: f64 = 604_800.0;
+
+fn schedule(seconds: &[f64]) -> Result<Schedule, Failure> {
+    within("webhook-retries: their number", seconds.len(), 0, MOST_RETRIES)?;
+    let delay = |seconds: &f64| within("webhook-retries", *seconds, 0.0, LONGEST_RETRY).map(Duration::from_secs_f64);
+    seconds.iter().map(delay).collect::<Result<_, _>>().map(Schedule::new)
+}
+
+/// The key behind page and job tokens, from its 64 hexadecimal digits.
+pub(crate) fn parse_secret(hex: &str) -> Result<[u8; 32], Failure> {
     let wrong = || Failure::usage("secret must have 64 hexadecimal digits");
     let mut key = [0; 32];
     if hex.len() != 64 || !hex.is_ascii() {
@@ -281,12 +316,27 @@ mod tests {
             ("[jobs-per-type]\nA_JOB = -1", "line 2"),
             ("[organizations.acme]\njob = 1", "job"),
             ("[organizations.acme]\njobs = 100001", "organizations.acme.jobs must be"),
+            ("webhook-allow = [\"10.0.0.0/33\"]", "webhook-allow"),
+            ("webhook-retries = [1.0, -2.0]", "webhook-retries must be from 0"),
         ] {
             let failure = file(text).expect_err(text);
             assert!(failure.message.contains(sign), "{text}: {}", failure.message);
             assert!(!failure.message.contains('\n'), "{text}: {}", failure.message);
             assert_eq!(failure.code, 2);
         }
+    }
+
+    #[test]
+    fn webhooks_reach_what_is_named() {
+        let text = "webhook-allow = [\"10.1.0.0/16\", \"::1\"]\nwebhook-retries = [0.5]";
+        let WebhookSettings { guard, schedule } = file(text).expect("valid").app.webhooks;
+        let reaches = |address: &str| guard.check(address.parse().expect(address)).is_ok();
+        assert_eq!(
+            [reaches("10.1.9.9"), reaches("::1"), reaches("10.2.0.0"), reaches("::2")],
+            [true, true, false, false]
+        );
+        assert_eq!(schedule, Schedule::new(vec![Duration::from_millis(500)]));
+        assert_eq!(file("").expect("valid").app.webhooks, WebhookSettings::default());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::secrets::Secrets;
 use crate::store::queue::Limits;
 use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
 use crate::store::{ControlStore, ResultStore, StoreError};
+use crate::webhooks::{WebhookSettings, Webhooks};
 use docket_contract::job::ExecutorKind;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -69,6 +70,8 @@ pub struct Settings {
     pub stall_timeout: Duration,
     /// What requests in flight get when the server stops.
     pub shutdown_timeout: Duration,
+    /// Which addresses webhooks may reach, and when they are tried again.
+    pub webhooks: WebhookSettings,
     /// Whether `X-Forwarded-…` come from a proxy that can be trusted to set them.
     pub trust_proxy: bool,
     /// As whom jobs run as processes: a name, `UID`, `UID:GID` or `FIRST-LAST`.
@@ -113,6 +116,7 @@ pub struct App {
     engine: Engine,
     feed: Feed,
     service: Arc<Service>,
+    webhooks: Webhooks,
     router: axum::Router,
     /// Held as long as the server lives: two servers never share a data directory.
     _lock: File,
@@ -177,11 +181,13 @@ impl App {
             secrets: secrets.clone(),
             images: settings.images.clone(),
             executors,
+            webhooks: settings.webhooks.guard.clone(),
             ids: JobIds::default(),
             gates: Gates::default(),
             feed: feed.clone(),
             growth: Growth::default(),
         });
+        let webhooks = Webhooks::new(control.clone(), clock.clone(), secrets.clone(), settings.webhooks.clone());
         let bodies = BodyLimits {
             max_bytes: settings.max_body_bytes,
             max_bytes_in_memory: settings.body_memory_bytes,
@@ -203,7 +209,7 @@ impl App {
         let docs = docs::router(&[(crate::mock::PATH, "A mock: answers with examples, keeps nothing")]);
         let soap = soap::router(Arc::clone(&faces), SoapOptions { trust_proxy: settings.trust_proxy });
         let router = rest::router(faces).merge(soap).nest(crate::mock::PATH, mock).merge(docs);
-        Ok(Self { settings, listener, address, control, results, engine, feed, service, router, _lock: lock })
+        Ok(Self { settings, listener, address, control, results, engine, feed, service, webhooks, router, _lock: lock })
     }
 
     /// Where it listens.
@@ -215,6 +221,7 @@ impl App {
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         tracing::info!(url = url(self.address), data = %self.settings.data.display(), "listening");
         let (stopping, stopped) = watch::channel(false);
+        let webhooks = tokio::spawn(self.webhooks.run(stopped.clone()));
         let engine = self.engine.clone();
         let expiry = expire::run(self.service.clone(), stopped.clone());
         let engine = tokio::spawn(async move { tokio::join!(engine.run(stopped), expiry) });
@@ -236,6 +243,9 @@ impl App {
         let _ = stopping.send(true);
         if tokio::time::timeout(ENGINE_STOP, engine).await.is_err() {
             tracing::warn!("the engine did not stop in time");
+        }
+        if let Err(error) = webhooks.await {
+            tracing::error!(%error, "the webhooks failed");
         }
         self.results.close().await;
         self.control.close().await;

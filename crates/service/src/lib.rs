@@ -14,3 +14,4 @@ pub mod operations;
 pub mod secrets;
 pub mod store;
 pub mod supervisor;
+pub mod webhooks;

@@ -1,4 +1,5 @@
-//! The server's secret, and what is sealed with it: page tokens and the tokens of running jobs.
+//! The server's secret, and what is made of it: page tokens, the tokens of running jobs, and what webhooks are signed
+//! with.
 //!
 //! All is derived from one key of 32 bytes, made at the first start and kept in the data directory, or given by the
 //! configuration (then every replica reads the tokens of every other).
@@ -27,6 +28,7 @@ const JOB_TOKEN_PREFIX: &str = "dj_";
 pub struct Secrets {
     pages: XChaCha20Poly1305,
     jobs: [u8; 32],
+    webhooks: [u8; 32],
 }
 
 impl Secrets {
@@ -36,6 +38,7 @@ impl Secrets {
         Self {
             pages: XChaCha20Poly1305::new(&pages.into()),
             jobs: blake3::derive_key("docket 2026-11 job tokens", key),
+            webhooks: blake3::derive_key("docket 2026-11 webhooks", key),
         }
     }
 
@@ -112,6 +115,11 @@ impl Secrets {
         bool::from(self.job_proof(own)[..24].ct_eq(&proof)).then_some(own)
     }
 
+    /// What an organization's webhooks are signed with.
+    pub fn webhook_secret(&self, organization: &str) -> [u8; 32] {
+        *blake3::keyed_hash(&self.webhooks, organization.as_bytes()).as_bytes()
+    }
+
     fn job_proof(&self, own: OwnJob) -> [u8; 32] {
         let mut subject = own.id.0.as_bytes().to_vec();
         subject.extend_from_slice(&own.attempt.to_le_bytes());
@@ -164,6 +172,14 @@ mod tests {
         assert_eq!(secrets.open_job_token(&token.replace("_3_", "_4_")), None);
         assert_eq!(Secrets::new(&[8; 32]).open_job_token(&token), None);
         assert_eq!(secrets.open_job_token("dj_"), None);
+    }
+
+    #[test]
+    fn webhook_secrets_differ_by_organization_and_server() {
+        let (ours, others) = (Secrets::new(&[7; 32]), Secrets::new(&[8; 32]));
+        assert_eq!(ours.webhook_secret("a"), Secrets::new(&[7; 32]).webhook_secret("a"));
+        assert_ne!(ours.webhook_secret("a"), ours.webhook_secret("b"));
+        assert_ne!(ours.webhook_secret("a"), others.webhook_secret("a"));
     }
 
     #[test]

@@ -29,3 +29,4 @@ mod support;
 mod survival;
 mod update_job;
 mod update_result_data;
+mod webhooks;

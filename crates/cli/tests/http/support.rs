@@ -21,6 +21,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_docket");
 pub struct Server {
     data: TempDir,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     child: Child,
     pub url: String,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -78,12 +79,23 @@ impl Server {
         Self::on(data, flags).await
     }
 
+    /// A server with further flags and variables in its environment.
+    #[allow(dead_code, reason = "not all tests that share this need variables")]
+    pub async fn with_environment(flags: &[&str], environment: &[(&str, &str)]) -> Self {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::launch(tempfile::tempdir().expect("a directory"), flags, environment).await
+    }
+
     /// A server on a data directory that may hold something already.
     pub async fn on(data: TempDir, flags: &[&str]) -> Self {
+        Self::launch(data, flags, Vec::new()).await
+    }
+
+    async fn launch(data: TempDir, flags: &[&str], environment: Vec<(String, String)>) -> Self {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let (child, url) = spawn(data.path(), &flags).await;
-        Self { data, flags, child, url, client }
+        let (child, url) = spawn(data.path(), &flags, &environment).await;
+        Self { data, flags, environment, child, url, client }
     }
 
     /// `docket mock`, which has no data directory.
@@ -93,7 +105,8 @@ impl Server {
         program.args(["mock", "--listen", "127.0.0.1:0", "--log", "warn"]).args(flags);
         let started = listening(program, &data.path().join("port")).await;
         let (child, url) = started.unwrap_or_else(|status| panic!("the server ended with {status}"));
-        Self { data, flags: Vec::new(), child, url, client: Client::builder(TokioExecutor::new()).build_http() }
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { data, flags: Vec::new(), environment: Vec::new(), child, url, client }
     }
 
     /// The server's process id.
@@ -125,14 +138,14 @@ impl Server {
 
     /// Starts it again on the same data, on another port.
     pub async fn restart(&mut self) {
-        (self.child, self.url) = spawn(self.data.path(), &self.flags).await;
+        (self.child, self.url) = spawn(self.data.path(), &self.flags, &self.environment).await;
     }
 
     /// Starts it again so that it kills itself at this point (`point:n`, see `failpoint.rs`); false if it has done so
     /// before it listened.
     #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
     pub async fn restart_to_die_at(&mut self, point: &str) -> bool {
-        let mut program = serve(self.data.path(), &self.flags);
+        let mut program = serve(self.data.path(), &self.flags, &self.environment);
         program.env("DOCKET_KILL_AT", point);
         match listening(program, &self.data.path().join("port")).await {
             Ok((child, url)) => {
@@ -252,16 +265,17 @@ impl Drop for Server {
     }
 }
 
-fn serve(data: &Path, flags: &[String]) -> Command {
+fn serve(data: &Path, flags: &[String], environment: &[(String, String)]) -> Command {
     let mut program = Command::new(BINARY);
     program.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data).args(flags);
     // Jobs of these tests write where only the user of the tests may.
     program.env("DOCKET_JOB_USER", rustix::process::geteuid().to_string());
+    program.envs(environment.iter().map(|(name, value)| (name, value)));
     program
 }
 
-async fn spawn(data: &Path, flags: &[String]) -> (Child, String) {
-    let started = listening(serve(data, flags), &data.join("port")).await;
+async fn spawn(data: &Path, flags: &[String], environment: &[(String, String)]) -> (Child, String) {
+    let started = listening(serve(data, flags, environment), &data.join("port")).await;
     started.unwrap_or_else(|status| panic!("the server ended with {status}"))
 }
 

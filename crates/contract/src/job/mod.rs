@@ -13,7 +13,7 @@ pub use id::JobId;
 pub use limits::{is_job_type, validate_labels};
 pub use parts::{DependencyCondition, ExecutorKind, JobDependency, NameValue, Retry, RetryOn, StartJobFeature};
 pub use spec::{JobSpec, looks_secret};
-pub use webhook::{MAX_WEBHOOK_URL_CHARS, MAX_WEBHOOKS, Webhook, WebhookEvent, check_webhook_url};
+pub use webhook::{MAX_WEBHOOK_URL_CHARS, MAX_WEBHOOKS, Webhook, WebhookEvent, check_webhook_url, mask_webhook_url};
 
 use crate::state::Status;
 use crate::time::Timestamp;

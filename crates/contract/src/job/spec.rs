@@ -1,6 +1,6 @@
 //! What starts a job, as the API names it. Its limits are checked in `limits`.
 
-use super::{ExecutorKind, JobDependency, NameValue, Retry, StartJobFeature, Webhook};
+use super::{ExecutorKind, JobDependency, NameValue, Retry, StartJobFeature, Webhook, mask_webhook_url};
 use crate::lenient;
 use crate::text::{Argument, Id};
 use crate::time::Timestamp;
@@ -152,7 +152,9 @@ impl JobSpec {
             }
         }
         if all {
-            self.webhooks.iter_mut().for_each(Webhook::mask);
+            for webhook in &mut self.webhooks {
+                webhook.url = mask_webhook_url(&webhook.url);
+            }
         }
         self
     }

@@ -58,7 +58,7 @@ fn webhooks_name_their_fields_and_hide_their_secrets() {
     assert_eq!(errors(wrong), ["/webhooks/1/url", "/webhooks/2/url"]);
     let long = format!(r#"[{{"url": "https://a.example/{}"}}]"#, "x".repeat(2048));
     assert_eq!(errors(hooks(&long)), ["/webhooks/0/url"]);
-    let nine = vec![r#"{"url": "https://a.example"}"#; 9].join(",");
+    let nine = [r#"{"url": "https://a.example"}"#; 9].join(",");
     assert_eq!(errors(hooks(&format!("[{nine}]"))), ["/webhooks"]);
     let secret = hooks(r#"[{"url": "https://a.example:8443/T0/B1?k=s"}]"#);
     assert_eq!(secret.clone().masked(false), secret);

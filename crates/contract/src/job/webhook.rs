@@ -79,14 +79,6 @@ impl Webhook {
         self.events.iter().any(|event| event.status() == status)
     }
 
-    /// This webhook with all of the url hidden but its scheme, host and port: the rest may be a secret.
-    pub(super) fn mask(&mut self) {
-        self.url = match check_webhook_url(&self.url) {
-            Ok(url) => format!("{}/***", url.origin().ascii_serialization()),
-            Err(_) => "***".to_owned(),
-        };
-    }
-
     pub(super) fn validate(&self, problems: &mut Problems, pointer: &str) {
         let pointer = format!("{pointer}/url");
         if self.url.chars().count() > MAX_WEBHOOK_URL_CHARS {
@@ -94,6 +86,14 @@ impl Webhook {
         } else if let Err(reason) = check_webhook_url(&self.url) {
             problems.add(pointer, "invalid_format", reason);
         }
+    }
+}
+
+/// A webhook's url with all hidden but scheme, host and port: the rest may be a secret.
+pub fn mask_webhook_url(url: &str) -> String {
+    match check_webhook_url(url) {
+        Ok(url) => format!("{}/***", url.origin().ascii_serialization()),
+        Err(_) => "***".to_owned(),
     }
 }
 

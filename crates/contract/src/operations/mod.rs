@@ -276,6 +276,7 @@ table! {
     list_rerun_records: ListRerunRecords,
     stream_job_events: StreamJobEvents,
     stream_events: StreamEvents,
+    list_job_webhooks: ListJobWebhooks,
     list_job_run_results: ListJobRunResults,
     insert_job_results: InsertJobResults,
     delete_job_results: DeleteJobResults,

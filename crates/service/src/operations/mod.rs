@@ -12,6 +12,7 @@ mod report;
 mod rerun;
 mod results;
 mod start;
+mod webhooks;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -19,13 +20,14 @@ use crate::feed::{Feed, Growth};
 use crate::handler::Encoded;
 use crate::secrets::Secrets;
 use crate::store::{ControlStore, ResultStore, Scope, StoredJob};
+use crate::webhooks::Guard;
 use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
 use docket_contract::operations::{
     Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, InsertJobResultsInput, InsertSummary, JobHistory,
-    JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes, JobsPage, ListJobRunResultsInput, ListJobsInput,
-    ListRerunRecordsInput, NoInput, ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput, RerunJobInput,
-    StreamEventsInput, StreamJobEventsInput, UpdateJobInput, UpdateResultDataInput,
+    JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes, JobWebhooks, JobsPage, ListJobRunResultsInput,
+    ListJobsInput, ListRerunRecordsInput, NoInput, ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput,
+    RerunJobInput, StreamEventsInput, StreamJobEventsInput, UpdateJobInput, UpdateResultDataInput,
 };
 use docket_contract::{Caller, Error, Job, JobId, Reply};
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub struct Service {
     pub images: AllowedImages,
     /// What runs the jobs.
     pub executors: Executors,
+    /// Which addresses webhooks may name.
+    pub webhooks: Guard,
     /// Makes the ids of jobs.
     pub ids: JobIds,
     /// Keep a job's results from being written while it is deleted.
@@ -143,6 +147,10 @@ impl Behaviour for Service {
 
     async fn stream_events(&self, call: Call, input: StreamEventsInput) -> Answer<String> {
         events::of_jobs(self, &call.caller, input).map(Reply::Encoded)
+    }
+
+    async fn list_job_webhooks(&self, call: Call, input: JobInput) -> Answer<JobWebhooks> {
+        webhooks::list(self, &call.caller, input.job_id).await.map(Reply::Typed)
     }
 
     async fn list_job_run_results(&self, call: Call, input: ListJobRunResultsInput) -> Answer<JobResultsPage> {

@@ -4,6 +4,7 @@ use super::{Service, view};
 use crate::failpoint;
 use crate::store::queue;
 use crate::store::{NewJob, Rerun};
+use crate::webhooks;
 use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
 use docket_contract::state::Event;
@@ -71,6 +72,7 @@ pub(super) async fn start_as(
         let detail = "dockerImageUrl is not among the images that this server's configuration allows";
         return Err(Error::field("/dockerImageUrl", "not_allowed", detail));
     }
+    webhooks::check(&service.webhooks, &spec.webhooks)?;
     let caller = &call.caller;
     let organization = match spec.organization_id.take() {
         Some(other) if other != caller.organization && caller.role < Role::Admin => {

@@ -9,6 +9,7 @@ mod report;
 mod rerun;
 mod start;
 mod update;
+mod webhooks;
 
 pub use end::*;
 pub use events::*;
@@ -19,6 +20,7 @@ pub use report::*;
 pub use rerun::*;
 pub use start::*;
 pub use update::*;
+pub use webhooks::*;
 
 use super::example_storage;
 use crate::job::{JobSpec, NameValue};

@@ -168,6 +168,11 @@ impl Behaviour for Fake {
         Ok(StreamEvents::example().1.into())
     }
 
+    async fn list_job_webhooks(&self, _: Call, input: JobInput) -> Answer<JobWebhooks> {
+        self.known(input.job_id)?;
+        Ok(ListJobWebhooks::example().1.into())
+    }
+
     async fn read_job_statistics(&self, _: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
         self.known(input.job_id)?;
         Ok(ReadJobStatistics::example().1.into())
