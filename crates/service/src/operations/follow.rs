@@ -100,11 +100,12 @@ impl Follow {
 
     async fn step(&mut self) -> Result<(), Error> {
         if self.attempt == 0 {
-            return match self.present() {
-                0 if self.job.job.status.is_terminal() => Ok(self.end()),
-                0 => self.wait().await,
-                present => Ok(self.attempt = present),
-            };
+            match self.present() {
+                0 if self.job.job.status.is_terminal() => self.end(),
+                0 => self.wait().await?,
+                present => self.attempt = present,
+            }
+            return Ok(());
         }
         // Known before the log is read: what an attempt has written is all there when it is over.
         let over = self.present() != self.attempt || !self.job.claimed;

@@ -74,7 +74,7 @@ pub fn check(guard: &Guard, webhooks: &[Webhook]) -> Result<(), Error> {
         let url = check_webhook_url(&webhook.url).ok()?;
         let refused = guard.check_url(&url).err()?;
         let pointer = format!("/webhooks/{index}/url");
-        Some(Error::field(&pointer, "not_allowed", &format!("webhooks/{index}/url: {refused}")))
+        Some(Error::field(&pointer, "not_allowed", format!("webhooks/{index}/url: {refused}")))
     });
     refused
         .reduce(|mut first, next| {

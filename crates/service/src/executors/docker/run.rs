@@ -30,7 +30,7 @@ pub async fn drive(hub: Arc<Hub>, turn: Turn) {
         Source::New(launch) => (Plan::of(&launch), Some(launch)),
         Source::Left(plan) => (plan, None),
         Source::Started(plan) => {
-            let state = Run::new(&hub, plan, &name, deadline).to_the_end(false).await;
+            let state = Run::new(&hub, plan, &name, deadline).follow_to_end(false).await;
             return hub.report(key, state);
         }
     };
@@ -40,7 +40,7 @@ pub async fn drive(hub: Arc<Hub>, turn: Turn) {
         None => start.left().await,
     };
     let state = match started {
-        Ok(()) => Run::new(&hub, plan, &name, deadline).to_the_end(true).await,
+        Ok(()) => Run::new(&hub, plan, &name, deadline).follow_to_end(true).await,
         // Its container goes when it is forgotten, as that of every attempt that may have run.
         Err(Failure::Lost) => end::lost(now_ms()),
         Err(Failure::Refused(reason)) => {
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
     }
 
     /// Follows it to its end. `is_new` says that it was started by this server, a moment ago.
-    async fn to_the_end(mut self, is_new: bool) -> State {
+    async fn follow_to_end(mut self, is_new: bool) -> State {
         let (over, is_over) = watch::channel(false);
         let mut log = Owned(tokio::spawn(follow(Arc::clone(self.hub), self.plan, is_over)));
         let path = notes::path(&self.hub.settings.data, self.plan.key);
