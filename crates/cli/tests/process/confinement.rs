@@ -47,7 +47,7 @@ async fn usage(executor: &ProcessExecutor, launch: Launch) -> Option<(Exit, Usag
 }
 
 /// Whether groups can be made by this user, as far as the test can tell.
-fn controls_are_writable() -> bool {
+pub fn controls_are_writable() -> bool {
     let probe = Path::new("/sys/fs/cgroup/memory").join(format!("docket-probe-{}", std::process::id()));
     let made = std::fs::create_dir(&probe).is_ok();
     let _ = std::fs::remove_dir(&probe);

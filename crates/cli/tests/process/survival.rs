@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use docket_service::executors::conformance::{Watcher, patient, until_log};
-use docket_service::executors::{AttemptKey, Executor, Exit, Launch, State};
+use docket_service::executors::{AttemptKey, Executor, Exit, Launch, Limits, State};
 
-use super::confinement::of_both_kinds;
+use super::confinement::{controls_are_writable, of_both_kinds};
 use super::{kill, launch, run, working_in};
 
 /// Ignores the polite signal, and has a child, one in a session of its own, one that was orphaned there, and one that
@@ -23,7 +23,9 @@ fn count(short: usize, full: usize) -> usize {
 }
 
 fn stubborn(n: usize) -> (Vec<Launch>, Vec<AttemptKey>) {
-    let launches: Vec<Launch> = (0..n).map(|_| launch(STUBBORN)).collect();
+    // The bound that a server sets for every attempt, by which a shared user gets control groups.
+    let limits = Limits { processes: Some(1024), ..Limits::default() };
+    let launches: Vec<Launch> = (0..n).map(|_| Launch { limits, ..launch(STUBBORN) }).collect();
     let keys = launches.iter().map(|launch| launch.key).collect();
     (launches, keys)
 }
@@ -84,14 +86,14 @@ async fn many_stubborn_trees_are_canceled_without_a_survivor() {
     }
 }
 
-/// Processes that are the attempts' beyond doubt. One that has dropped every trace, also its user, can't be told from a
-/// stranger once its supervisor is gone.
+/// Processes that are the attempts' beyond doubt. Without control groups and a user of its own, one that has dropped every
+/// trace can't be told from a stranger once its supervisor is gone.
 fn surely_of(place: &super::Place) -> Vec<i32> {
     let without_trace = |pid: &i32| {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.is_empty() || !environment.windows(13).any(|name| name == b"DOCKET_JOB_ID")
     };
-    let shared = !place.policy.users.are_others();
+    let shared = !place.policy.users.are_others() && !controls_are_writable();
     let mut found = working_in(place.root());
     for pid in found.extract_if(.., |pid| shared && without_trace(pid)) {
         kill(pid, "-KILL");

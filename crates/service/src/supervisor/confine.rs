@@ -116,9 +116,20 @@ impl Confinement {
     }
 }
 
+/// What became of the processes of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Killed {
+    /// There were none.
+    Nobody,
+    /// All have got the signal and go as soon as the kernel can let them; none can fork any more.
+    All,
+    /// It has to be tried again.
+    Unknown,
+}
+
 /// Kills every process of a user that only one attempt has, at one moment, so that nobody can fork out of it. Done by a
-/// process that becomes that user, as the kernel spares who is somebody else. True when there was nobody.
-pub fn kill_user(identity: &Identity) -> bool {
+/// process that becomes that user, as the kernel spares who is somebody else.
+pub fn kill_user(identity: &Identity) -> Killed {
     let user = User::of(identity);
     let mut killer = Command::new("/");
     // SAFETY: as in `Confinement::enter`: system calls only, on memory that was taken before.
@@ -131,14 +142,14 @@ pub fn kill_user(identity: &Identity) -> bool {
         });
     }
     match killer.spawn() {
-        Err(e) if code(&e) == Some(Errno::SRCH) => true,
-        Err(e) if code(&e) == Some(Errno::CANCELED) => false,
+        Err(e) if code(&e) == Some(Errno::SRCH) => Killed::Nobody,
+        Err(e) if code(&e) == Some(Errno::CANCELED) => Killed::All,
         Err(e) => {
             tracing::warn!(uid = identity.uid, "killing all of a user: {e}");
-            false
+            Killed::Unknown
         }
         // One of them was faster, and has killed the killer.
-        Ok(_) => false,
+        Ok(_) => Killed::Unknown,
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -118,10 +117,7 @@ fn kill_survivors(lost: &BTreeMap<AttemptKey, Option<Birth>>) {
     for (identity, _) in &users {
         kill_user(identity);
     }
-    let is_theirs = |process: &Process| {
-        let owner = fs::metadata(format!("/proc/{}", process.pid)).map(|metadata| metadata.uid());
-        owner.is_ok_and(|owner| users.iter().any(|(identity, _)| identity.uid == owner))
-    };
+    let is_theirs = |process: &Process| users.iter().any(|(identity, _)| identity.uid == process.uid);
     loop {
         let all = tree::snapshot();
         let mut survivors = survivors(&all, lost, getpid().as_raw_pid(), tree::marker);
@@ -187,7 +183,7 @@ mod tests {
     }
 
     fn process(pid: i32, parent: i32, session: i32, born_ms: u64) -> Process {
-        Process { pid, parent, group: session, session, born_ms, zombie: false }
+        Process { pid, parent, group: session, session, born_ms, zombie: false, uid: 0 }
     }
 
     #[test]

@@ -9,12 +9,12 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, waitid};
 
 use super::cgroup::Group;
-use super::confine;
+use super::confine::{self, Killed};
 use super::flow::Flow;
 use super::journal::Birth;
 use super::poller::Poller;
 use super::spawner::Spawned;
-use super::tree::{self, Leftover, Root, TICK_MS};
+use super::tree::{self, Leftover, Process, Root, TICK_MS};
 use super::wall_ms;
 use crate::executors::files::LogWriter;
 use crate::executors::process::policy::Identity;
@@ -49,6 +49,8 @@ pub struct Run {
     ending: Option<Ending>,
     group: Option<Group>,
     identity: Option<Identity>,
+    /// All processes of its own user have got the kill.
+    user_killed: bool,
 }
 
 /// What asked a tree to end; what came first counts.
@@ -124,6 +126,7 @@ impl Runs {
             ending: None,
             group: started.group,
             identity: terms.identity,
+            user_killed: false,
         };
         self.runs.insert(token, run);
     }
@@ -262,10 +265,8 @@ impl Runs {
     fn clear_trees(&mut self, now: Instant) {
         let orphans_live = tree::reap_orphans();
         let groups_live = self.runs.values().any(|run| run.ending.is_some() && tree::group_exists(run.pid));
-        let leftovers = match orphans_live || groups_live {
-            true => tree::leftovers(&tree::snapshot(), getpid().as_raw_pid(), &self.roots()),
-            false => Vec::new(),
-        };
+        let all = if orphans_live || groups_live { tree::snapshot() } else { Vec::new() };
+        let leftovers = tree::leftovers(&all, getpid().as_raw_pid(), &self.roots());
         for leftover in &leftovers {
             tree::signal(&leftover.process, Signal::KILL);
         }
@@ -274,7 +275,7 @@ impl Runs {
             let proof = match &run.ending {
                 None => continue,
                 Some(_) if !orphans_live && !groups_live => Some(true),
-                Some(_) => run.clear(),
+                Some(_) => run.clear(&all),
             };
             let (key, born_ms) = (run.key, run.birth.not_before_ms);
             let concerns = |leftover: &Leftover| match leftover.owner {
@@ -337,29 +338,38 @@ impl Run {
     }
 
     /// Kills all that the attempt's own user or control group tells to be its, whatever tricks it plays.
-    fn kill_all(&self) {
+    fn kill_all(&mut self) {
         if let Some(group) = &self.group {
             group.kill();
         }
-        if let Some(identity) = self.sole_user() {
-            confine::kill_user(identity);
+        if !self.user_killed
+            && let Some(identity) = self.sole_user()
+        {
+            self.user_killed = confine::kill_user(identity) != Killed::Unknown;
         }
     }
 
     /// Kills what is left behind the main process. Answers whether that proves that nothing is left any more, or that
-    /// something was; nothing where processes could have left the group and the user is not the attempt's alone.
-    fn clear(&self) -> Option<bool> {
-        if let Some(group) = &self.group {
-            let empty = group.is_empty();
-            if !empty {
-                group.kill();
-            }
-            // The supervisor's own user may move its processes elsewhere.
-            if self.identity.is_some() {
-                return Some(empty);
-            }
+    /// something was; nothing where processes could have left the group and the user is not the attempt's alone. `all`
+    /// are the processes that were seen a moment ago.
+    fn clear(&mut self, all: &[Process]) -> Option<bool> {
+        let in_group = self.group.as_ref().map(|group| !group.is_empty());
+        if in_group == Some(true) {
+            self.kill_all();
         }
-        self.sole_user().map(confine::kill_user)
+        // The supervisor's own user may move its processes elsewhere.
+        self.identity.as_ref()?;
+        if let Some(left) = in_group {
+            return Some(!left);
+        }
+        let identity = self.sole_user()?;
+        if self.user_killed {
+            // Behind the kill none is new, so one look is enough.
+            return Some(!all.iter().any(|process| process.uid == identity.uid && !process.zombie));
+        }
+        let killed = confine::kill_user(identity);
+        self.user_killed = killed != Killed::Unknown;
+        Some(killed == Killed::Nobody)
     }
 
     fn sole_user(&self) -> Option<&Identity> {

@@ -479,6 +479,9 @@ impl Supervisor {
             self.check_at = now + CHECK;
             self.home.bound_messages();
             self.runs.remove_remains();
+            if self.runs.is_empty() && self.starting.is_empty() {
+                self.cgroups.close();
+            }
             if !self.home.is_there() {
                 tracing::error!("the data directory has gone");
                 self.stop(Duration::ZERO, now);

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::mem::MaybeUninit;
+use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
 use rustix::io::Errno;
@@ -39,6 +40,8 @@ pub struct Process {
     /// Milliseconds since boot, rounded down to a tick.
     pub born_ms: u64,
     pub zombie: bool,
+    /// Its user; root's also of one that hides from its own user (`PR_SET_DUMPABLE`).
+    pub uid: u32,
 }
 
 /// All processes that can be seen now.
@@ -52,10 +55,13 @@ pub fn snapshot() -> Vec<Process> {
 
 /// One process, unless it has gone.
 pub fn look_at(pid: i32) -> Option<Process> {
-    parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
+    let mut stat = Vec::with_capacity(512);
+    file.read_to_end(&mut stat).ok()?;
+    parse_stat(pid, file.metadata().ok()?.uid(), &stat)
 }
 
-fn parse_stat(pid: i32, stat: &[u8]) -> Option<Process> {
+fn parse_stat(pid: i32, uid: u32, stat: &[u8]) -> Option<Process> {
     // The name stands in brackets and may itself hold brackets and spaces.
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
@@ -72,6 +78,7 @@ fn parse_stat(pid: i32, stat: &[u8]) -> Option<Process> {
         session,
         born_ms: ticks.saturating_mul(TICK_MS),
         zombie: matches!(state, "Z" | "X"),
+        uid,
     })
 }
 
@@ -281,7 +288,7 @@ mod tests {
     }
 
     fn process(pid: i32, parent: i32, session: i32) -> Process {
-        Process { pid, parent, group: session, session, born_ms: 500, zombie: false }
+        Process { pid, parent, group: session, session, born_ms: 500, zombie: false, uid: 0 }
     }
 
     fn root(n: u32, main: i32, running: bool) -> Root {
@@ -295,10 +302,10 @@ mod tests {
     #[test]
     fn stat_is_read_behind_a_name_with_brackets() {
         let line = b"42 (a) b (c) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 2";
-        let read = parse_stat(42, line).unwrap();
+        let read = parse_stat(42, 7, line).unwrap();
         assert_eq!((read.parent, read.group, read.session, read.born_ms), (7, 8, 9, 42420));
-        assert!(!read.zombie);
-        assert_eq!(parse_stat(42, b"42 (a) S 7"), None);
+        assert!(!read.zombie && read.uid == 7);
+        assert_eq!(parse_stat(42, 7, b"42 (a) S 7"), None);
         let own = look_at(rustix::process::getpid().as_raw_pid()).unwrap();
         // Not compared by session: in a container its leader may live outside, then it is 0, which getsid can't say.
         assert_eq!(own.parent, std::os::unix::process::parent_id().cast_signed());

@@ -59,8 +59,9 @@ impl fmt::Display for Controller {
 
 /// One tree of groups and how its files are used.
 trait Hierarchy: Send + Sync {
-    /// The supervisor's own group.
+    /// The supervisor's own group. It is there only while attempts need it.
     fn root(&self) -> &Path;
+    fn make_root(&self) -> io::Result<()>;
     fn controls(&self, controller: Controller) -> bool;
     /// Sets those of the limits that this hierarchy has a controller for.
     fn limit(&self, group: &Path, limits: &Limits) -> io::Result<()>;
@@ -100,6 +101,7 @@ impl Cgroups {
             }
         }
         cgroups.clear();
+        cgroups.close();
         cgroups
     }
 
@@ -131,7 +133,12 @@ impl Cgroups {
                 continue;
             }
             let directory = hierarchy.root().join(name(key));
-            let made = make_empty(hierarchy.as_ref(), &directory);
+            let made = match make_empty(hierarchy.as_ref(), &directory) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    hierarchy.make_root().and_then(|()| make_empty(hierarchy.as_ref(), &directory))
+                }
+                other => other,
+            };
             group.parts.push(Part { hierarchy: Arc::clone(hierarchy), directory: directory.clone() });
             if let Err(e) = made.and_then(|()| hierarchy.limit(&directory, limits)) {
                 group.remove();
@@ -155,10 +162,11 @@ impl Cgroups {
         }
     }
 
-    /// Removes the supervisor's own groups. To be called when no attempt is left.
+    /// Removes the supervisor's own groups, as far as no attempt is left in them.
     pub fn close(&self) {
         for hierarchy in &self.hierarchies {
-            remove(hierarchy.root(), 1);
+            // Refused as long as there is a group below.
+            let _ = fs::remove_dir(hierarchy.root());
         }
     }
 }

@@ -19,14 +19,12 @@ pub struct Single {
 impl Single {
     /// Makes the supervisor's group below the own one, or says why that can't be.
     pub fn prepare(place: &Place, name: &str) -> Result<Single, String> {
-        let root = place.own.join(name);
-        let names = place.controllers.iter().map(Controller::to_string).collect::<Vec<_>>().join(",");
-        match fs::create_dir(&root) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                Err(format!("{names}: no group can be made in {}: {e}", place.own.display()))
-            }
-            _ => Ok(Single::at(root, place.controllers.clone())),
-        }
+        let single = Single::at(place.own.join(name), place.controllers.clone());
+        single.make_root().map_err(|e| {
+            let names = place.controllers.iter().map(Controller::to_string).collect::<Vec<_>>().join(",");
+            format!("{names}: no group can be made in {}: {e}", place.own.display())
+        })?;
+        Ok(single)
     }
 
     pub fn at(root: PathBuf, controllers: Vec<Controller>) -> Single {
@@ -57,6 +55,13 @@ impl Single {
 impl Hierarchy for Single {
     fn root(&self) -> &Path {
         &self.root
+    }
+
+    fn make_root(&self) -> io::Result<()> {
+        match fs::create_dir(&self.root) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
     }
 
     fn controls(&self, controller: Controller) -> bool {

@@ -30,7 +30,7 @@ impl Unified {
     pub fn prepare(place: &Place, name: &str) -> Result<Unified, String> {
         let mut obstacles = Vec::new();
         for base in bases(place) {
-            match hand_down(&base, &is_same_program).and_then(|controllers| below(&base, name, &controllers)) {
+            match hand_down(&base, &is_same_program).and_then(|controllers| below(&base, name, controllers)) {
                 Ok(unified) => return Ok(unified),
                 Err(why) => obstacles.push(format!("{}: {why}", base.display())),
             }
@@ -128,25 +128,10 @@ fn is_same_program(pid: i32) -> bool {
 }
 
 /// The supervisor's group within one that hands controllers down.
-fn below(base: &Path, name: &str, controllers: &[Controller]) -> Result<Unified, String> {
-    let root = base.join(name);
-    match fs::create_dir(&root) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(format!("no group can be made in it: {e}")),
-        _ => {}
-    }
-    let handed = root.join("cgroup.subtree_control");
-    let hand = |controller: &&Controller| match fs::write(&handed, format!("+{controller}")) {
-        Ok(()) => true,
-        Err(e) => {
-            tracing::warn!(group = %root.display(), "handing down {controller}: {e}");
-            false
-        }
-    };
-    let controllers: Vec<Controller> = controllers.iter().filter(hand).copied().collect();
-    match controllers.is_empty() {
-        true => Err("its groups get no controller".into()),
-        false => Ok(Unified { root, controllers }),
-    }
+fn below(base: &Path, name: &str, controllers: Vec<Controller>) -> Result<Unified, String> {
+    let unified = Unified { root: base.join(name), controllers };
+    unified.make_root().map_err(|e| format!("no group can be made in it: {e}"))?;
+    Ok(unified)
 }
 
 fn words(file: &Path) -> BTreeSet<String> {
@@ -156,6 +141,17 @@ fn words(file: &Path) -> BTreeSet<String> {
 impl Hierarchy for Unified {
     fn root(&self) -> &Path {
         &self.root
+    }
+
+    fn make_root(&self) -> io::Result<()> {
+        match fs::create_dir(&self.root) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        for controller in &self.controllers {
+            fs::write(self.root.join("cgroup.subtree_control"), format!("+{controller}"))?;
+        }
+        Ok(())
     }
 
     fn controls(&self, controller: Controller) -> bool {
