@@ -10,6 +10,7 @@ mod docs;
 mod errors;
 mod insert_job_results;
 mod kill_points;
+mod limits;
 mod list_job_run_results;
 mod list_job_types;
 mod list_jobs;

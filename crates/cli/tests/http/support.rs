@@ -268,8 +268,8 @@ impl Drop for Server {
 fn serve(data: &Path, flags: &[String], environment: &[(String, String)]) -> Command {
     let mut program = Command::new(BINARY);
     program.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data).args(flags);
-    // Jobs of these tests write where only the user of the tests may.
-    program.env("DOCKET_JOB_USER", rustix::process::geteuid().to_string());
+    // Jobs of these tests write where only the user of the tests may, and leave no control groups when all is killed.
+    program.env("DOCKET_JOB_USER", rustix::process::geteuid().to_string()).env("DOCKET_MAX_PROCESSES", "0");
     program.envs(environment.iter().map(|(name, value)| (name, value)));
     program
 }

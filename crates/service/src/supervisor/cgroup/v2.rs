@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::find::Place;
-use super::{Controller, Hierarchy, children, cpu_bandwidth, field, kill_members, number};
+use super::{Controller, Hierarchy, PREFIX, children, cpu_bandwidth, field, kill_members, number};
 use crate::executors::{Limits, Usage};
 
 /// The group into which the supervisor and its server move when theirs has to hand controllers down.
@@ -25,8 +25,8 @@ pub struct Unified {
 }
 
 impl Unified {
-    /// Makes the supervisor's group, or says why that can't be. It lies below the own group, or below the one above it
-    /// when that one was delegated with a place for the server in it, or else at the top, where only root may write.
+    /// Makes the supervisor's group, or says why that can't be. It lies below the group above the own one when that was
+    /// delegated with a place for the server in it, or below the own one, or else at the top, where only root may write.
     pub fn prepare(place: &Place, name: &str) -> Result<Unified, String> {
         let mut obstacles = Vec::new();
         for base in bases(place) {
@@ -41,20 +41,27 @@ impl Unified {
 
 /// Where to look, best first.
 fn bases(place: &Place) -> Vec<PathBuf> {
-    let mut bases = Vec::new();
     let above = place.own.parent().filter(|_| place.own != place.mount);
-    if let Some(above) = above.filter(|_| place.own.file_name().is_some_and(|name| name == LEAF)) {
-        bases.push(above.to_owned());
-    } else {
+    let is_leaf = place.own.file_name().is_some_and(|name| name == LEAF);
+    let mut bases: Vec<PathBuf> =
+        above.filter(|above| is_leaf || is_delegated(above, &place.own)).map(Path::to_owned).into_iter().collect();
+    if !is_leaf {
         bases.push(place.own.clone());
-        // A service whose manager has put it into a group of its own below the delegated one.
-        let delegated = |above: &&Path| super::members(above, 0).is_empty() && children(above) == [place.own.clone()];
-        bases.extend(above.filter(delegated).map(Path::to_owned));
     }
     if !bases.contains(&place.mount) {
         bases.push(place.mount.clone());
     }
     bases
+}
+
+/// Whether a group has no processes, and no groups but the own one and those of supervisors: so it looks when a service
+/// manager has put the server into a group of its own below the one that it delegates.
+fn is_delegated(above: &Path, own: &Path) -> bool {
+    let is_ours = |child: &PathBuf| {
+        let name = child.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        child == own || name.starts_with(PREFIX)
+    };
+    super::members(above, 0).is_empty() && children(above).iter().all(is_ours)
 }
 
 /// Lets the groups below this one use its controllers. Answers which of those of interest they have then.
@@ -268,9 +275,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let service = group(place.path(), "docket.service", "memory");
         let own = group(&service, "main", "");
-        let place = Place { mount: place.path().into(), own, controllers: Vec::new() };
-        let unified = Unified::prepare(&place, "docket-1").unwrap();
-        assert_eq!((unified.root, unified.controllers), (service.join("docket-1"), vec![Controller::Memory]));
+        let place = Place { mount: place.path().into(), own: own.clone(), controllers: Vec::new() };
+        for name in ["docket-1", "docket-2"] {
+            let unified = Unified::prepare(&place, name).unwrap();
+            assert_eq!((unified.root, unified.controllers), (service.join(name), vec![Controller::Memory]));
+            // By now the group above hands down to the own one as well.
+            fs::write(own.join("cgroup.controllers"), "memory").unwrap();
+        }
     }
 
     #[test]
