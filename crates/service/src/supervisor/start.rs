@@ -85,7 +85,10 @@ impl Starter {
         }
         let by_user = limits.processes.filter(|_| counts_by_user(order));
         let in_group = Limits { processes: limits.processes.filter(|_| by_user.is_none()), ..*limits };
-        let mut group = self.cgroups.make(launch.key, &in_group)?;
+        let mut group = self.cgroups.make(launch.key, &in_group).map_err(|e| match is_exhaustion(&e) {
+            true => e,
+            false => io::Error::other(format!("its control group can't be made: {e}")),
+        })?;
         let entries = match &group {
             Some(group) => group.entries()?,
             None => Vec::new(),

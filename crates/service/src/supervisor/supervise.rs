@@ -60,7 +60,8 @@ pub struct Supervisor {
     exhausted: Vec<(Instant, Box<Order>)>,
     next_token: u64,
     max_running: usize,
-    policy: Policy,
+    /// None before the first server has greeted.
+    policy: Option<Policy>,
     assigned: Assigned,
     cgroups: Arc<Cgroups>,
     /// Answers that wait until the journal is durable.
@@ -114,7 +115,7 @@ impl Supervisor {
             exhausted: Vec::new(),
             next_token: FIRST_RUN,
             max_running: 1,
-            policy: Policy::default(),
+            policy: None,
             assigned: Assigned::new(),
             cgroups,
             answers: Vec::new(),
@@ -221,7 +222,7 @@ impl Supervisor {
 
     /// Takes over the rules for attempts to come, and says what they can't keep here.
     fn adopt(&mut self, policy: Policy) {
-        if policy == self.policy {
+        if self.policy.as_ref() == Some(&policy) {
             return;
         }
         let shared = !matches!(policy.users, Users::Range { .. });
@@ -230,7 +231,7 @@ impl Supervisor {
             tracing::warn!("no control group with the {controller} controller: {}", self.cgroups.obstacles());
         }
         self.assigned.prepare(&policy.users);
-        self.policy = policy;
+        self.policy = Some(policy);
     }
 
     fn accept(&mut self, call: u64, launches: Vec<Launch>) {
@@ -285,10 +286,15 @@ impl Supervisor {
         if self.stopping || self.journal.is_broken() {
             return Ok(());
         }
+        if !self.table.has_queued() && self.exhausted.is_empty() {
+            return Ok(());
+        }
+        // Nothing is queued before a server was here.
+        let Policy { users, unenforced } = self.policy.clone().unwrap_or_default();
         let mut orders = Vec::new();
         while self.table.has_queued()
             && self.runs.len() + self.starting.len() + orders.len() < self.max_running
-            && let Ok(identity) = self.assigned.take(&self.policy.users)
+            && let Ok(identity) = self.assigned.take(&users)
         {
             let Some(launch) = self.table.next() else {
                 self.assigned.give_back(identity.as_ref());
@@ -297,7 +303,7 @@ impl Supervisor {
             self.journal.append(&Record::Starting(launch.key));
             let token = self.next_token;
             self.next_token += 1;
-            orders.push(Order { token, launch, identity, unenforced: self.policy.unenforced });
+            orders.push(Order { token, launch, identity, unenforced });
         }
         if orders.is_empty() && self.exhausted.is_empty() {
             return Ok(());

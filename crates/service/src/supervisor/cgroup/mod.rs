@@ -142,7 +142,7 @@ impl Cgroups {
             group.parts.push(Part { hierarchy: Arc::clone(hierarchy), directory: directory.clone() });
             if let Err(e) = made.and_then(|()| hierarchy.limit(&directory, limits)) {
                 group.remove();
-                return Err(io::Error::new(e.kind(), format!("its control group {}: {e}", directory.display())));
+                return Err(e);
             }
         }
         Ok((!group.parts.is_empty()).then_some(group))
