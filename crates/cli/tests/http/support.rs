@@ -237,6 +237,37 @@ impl Server {
         self.until(job, &["FINISHED", "FAILED", "DIED", "CANCELED"]).await
     }
 
+    /// The job, once its message is this one.
+    #[allow(dead_code, reason = "only some of the tests that share this wait for messages")]
+    pub async fn until_told(&self, job: &str, message: &str) -> Value {
+        let begin = Instant::now();
+        loop {
+            let found = self.get(&format!("/jobs/{job}")).await.ok();
+            if found["statusMessage"] == message {
+                return found;
+            }
+            assert!(begin.elapsed() < PATIENCE, "waited for {message:?}, found {found}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Starts a job that runs until the file `gate` of the data directory exists, then a shell script.
+    #[allow(dead_code, reason = "only some of the tests that share this hold jobs")]
+    pub async fn held(&self, gate: &str, script: &str, more: Value) -> String {
+        let gate = self.data().join(gate);
+        let script = format!("while [ ! -e {} ]; do sleep 0.01; done; {script}", gate.display());
+        let mut job = json!({"dockerImageUrl": "host", "commands": ["/bin/sh", "-c", script]});
+        let fields = more.as_object().expect("fields").clone();
+        job.as_object_mut().expect("a job").extend(fields);
+        self.start_job(job).await
+    }
+
+    /// Lets jobs go on that wait for the file `gate`.
+    #[allow(dead_code, reason = "only some of the tests that share this hold jobs")]
+    pub fn open(&self, gate: &str) {
+        std::fs::write(self.data().join(gate), "").expect("opened");
+    }
+
     pub async fn log(&self, job: &str) -> String {
         let answer = self.get(&format!("/jobs/{job}/log")).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
