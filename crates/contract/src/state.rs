@@ -121,7 +121,7 @@ impl Status {
         let placed = matches!(self, S::Scheduled | S::Running | S::Unknown);
         let next = match event {
             Event::Persisted if self == S::Created => S::Persisted,
-            Event::Held if matches!(self, S::Persisted | S::Waiting | S::Scheduled) => S::Waiting,
+            Event::Held if matches!(self, S::Persisted | S::Scheduled) => S::Waiting,
             Event::Queued if matches!(self, S::Persisted | S::Waiting | S::Unknown) => S::Scheduled,
             Event::Started if matches!(self, S::Scheduled | S::Unknown) => S::Running,
             Event::Refused if matches!(self, S::Scheduled | S::Unknown) => S::Canceled,
@@ -147,6 +147,7 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Cause;
     use proptest::prelude::*;
 
     const EVENTS: [Event; 13] = [
@@ -200,7 +201,63 @@ mod tests {
         assert!(S::Waiting.after(Event::Exited(0)).is_err());
     }
 
+    /// What a row of the table in `docs/STATES.md` says: events, from, to.
+    fn row(line: &str) -> Option<(Vec<Event>, Vec<Status>, Status)> {
+        let cells: Vec<&str> = line.strip_prefix("| `")?.trim_end_matches('|').split('|').map(str::trim).collect();
+        let [cause, from, to] = cells[..] else { panic!("three cells: {line}") };
+        let (name, code) = cause.split_once('`').expect("a name in marks");
+        let status = |name: &str| Status::ALL.into_iter().find(|status| status.name() == name).expect("a status");
+        let is_named = |event: &Event| serde_json::to_value(Cause::from(*event)).expect("a string") == name;
+        let has_code = |event: &Event| match event {
+            Event::Exited(exit) => code.contains("code 0") == (*exit == 0),
+            _ => code.is_empty(),
+        };
+        let events: Vec<_> = EVENTS.into_iter().filter(|event| is_named(event) && has_code(event)).collect();
+        assert!(!events.is_empty(), "{line}");
+        Some((events, from.split(", ").map(status).collect(), status(to)))
+    }
+
+    #[test]
+    fn the_documentation_draws_this_machine() {
+        let text = include_str!("../../../docs/STATES.md");
+        let rows: Vec<_> = text.lines().filter_map(row).collect();
+        for event in EVENTS {
+            for from in Status::ALL {
+                let drawn: Vec<_> = rows
+                    .iter()
+                    .filter(|(events, sources, _)| events.contains(&event) && sources.contains(&from))
+                    .map(|(_, _, to)| *to)
+                    .collect();
+                let made: Vec<_> = from.after(event).into_iter().collect();
+                assert_eq!(drawn, made, "{from:?} {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_attempts_start_end_and_are_retried() {
+        use Status as S;
+        // What a claim must last through, and what it must end with.
+        for from in [S::Created, S::Persisted, S::Waiting] {
+            for event in EVENTS {
+                let to = from.after(event).ok();
+                assert!(!matches!(to, Some(S::Running | S::Unknown | S::Finished | S::Failed | S::Died)), "{event:?}");
+                assert!(event != Event::Retried || to.is_none());
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_sequence_can_be_brought_to_an_end(steps in prop::collection::vec(0..EVENTS.len(), 0..40)) {
+            let mut status = Status::Created;
+            for step in steps {
+                status = status.after(EVENTS[step]).unwrap_or(status);
+            }
+            prop_assert!(status.is_terminal() || status.after(Event::Canceled) == Ok(Status::Canceled));
+        }
+
+
         #[test]
         fn no_sequence_leaves_a_terminal_status(steps in prop::collection::vec(0..EVENTS.len(), 0..40)) {
             let mut status = Status::Created;
