@@ -3,6 +3,7 @@
 mod docker;
 mod idle;
 mod list;
+mod release;
 mod run;
 mod sse;
 mod start;
@@ -19,11 +20,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 8] = ["starts", "list", "latency", "run", "peer-xargs", "sse", "docker", "idle"];
+const SCENARIOS: [&str; 9] = ["starts", "list", "release", "latency", "run", "peer-xargs", "sse", "docker", "idle"];
 /// Those that run only when they are asked for: they need more than a server.
 const ON_DEMAND: [&str; 4] = ["peer-xargs", "sse", "docker", "idle"];
 /// Those that need jobs to stay where they are.
-const AT_REST: [&str; 2] = ["starts", "list"];
+const AT_REST: [&str; 3] = ["starts", "list", "release"];
 /// Those that need jobs to run.
 const RUNNING: [&str; 2] = ["latency", "run"];
 /// How long a job of `/bin/true` may take before the server counts as one that runs none.
@@ -31,13 +32,14 @@ const PROBE: Duration = Duration::from_secs(2);
 
 /// Start jobs, list them, run them to their end.
 ///
-/// starts and list need a server that keeps its jobs waiting: `docket serve --slots 0`, with a data directory that can
+/// starts, list and release need a server that keeps its jobs waiting: `docket serve --slots 0`, with a data directory that can
 /// be thrown away, because such jobs can't be deleted in bulk. latency and run need one that runs jobs (the default).
 /// Which of the two it is, is found out by a probe; the other scenarios are left out, with a note.
 ///
 /// starts: --starts jobs, each answered when it is durable, over --connections.
 /// list: more jobs until --jobs are stored, then pages of 100 with every filter, both orders, first pages and those that
 ///   follow; one connection.
+/// release: --dependents jobs that depend on one, from the end of that one until all are in the queue.
 /// latency: single `/bin/true` jobs while the server is idle, from POST to FINISHED seen by tight polling.
 /// run: --runs jobs of `/bin/true`, from the first POST until List Jobs gives all of them as FINISHED.
 /// peer-xargs: `xargs -P2 -n1 /bin/true` over the same number, in the same run (with --peer-xargs, or by --only).
@@ -54,7 +56,8 @@ const PROBE: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Only these scenarios, separated by commas: starts, list, latency, run, peer-xargs, sse, docker, idle
+    /// Only these scenarios, separated by commas: starts, list, release, latency, run, peer-xargs, sse,
+    /// docker, idle
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<String>,
     /// Jobs of the scenario starts
@@ -69,6 +72,9 @@ pub struct Args {
     /// Requests of each kind of list
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     requests: u64,
+    /// Jobs of the scenario release
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    dependents: u64,
     /// Jobs of the scenario run
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
@@ -139,6 +145,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let done = match scenario {
             "starts" => run.starts().await,
             "list" => run.list().await,
+            "release" => run.release().await,
             "latency" => run.latency().await,
             "run" => run.run().await,
             "docker" => run.docker().await,
@@ -158,6 +165,7 @@ fn parameters(args: &Args) -> BTreeMap<&'static str, serde_json::Value> {
         ("jobs", json!(args.jobs)),
         ("connections", json!(args.connections)),
         ("requests", json!(args.requests)),
+        ("dependents", json!(args.dependents)),
         ("runs", json!(args.runs)),
         ("latencyJobs", json!(args.latency_jobs)),
         ("readers", json!(args.readers)),
