@@ -78,9 +78,7 @@ async fn bad_input_names_the_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_honoured_is_refused() {
     let server = Server::with(&["--slots", "0"]).await;
-    for (field, value) in
-        [("locks", json!(["a"])), ("startAt", json!("2030-01-01T00:00Z")), ("executor", json!("docker"))]
-    {
+    for (field, value) in [("processingLogId", json!("CURATION_LOG")), ("executor", json!("docker"))] {
         let mut body = json!({"dockerImageUrl": "a"});
         body[field] = value;
         let problem = server.post("/jobs", &body).await.problem(422, "not_supported");

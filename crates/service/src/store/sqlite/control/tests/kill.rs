@@ -2,8 +2,8 @@
 
 use super::{File, SqliteControl};
 use crate::store::conformance::control::{at, go, new_job, of};
-use crate::store::{Changed, ControlStore, Scope};
-use docket_contract::job::ExecutorKind;
+use crate::store::{Changed, ControlStore, Scope, StoreError};
+use docket_contract::job::{DependencyCondition as C, ExecutorKind, JobDependency};
 use docket_contract::{JobId, Status};
 use rusqlite::Connection;
 use std::collections::HashMap;
@@ -44,20 +44,33 @@ async fn victim() {
     for worker in 0..6_usize {
         let store = Arc::clone(&store);
         work.spawn(async move {
+            let mut before = [None; 2];
             for round in 0.. {
                 let mut job = new_job(["a", "b"][round % 2]);
+                job.spec.locks = if round % 3 == 0 { vec![format!("lock{}", round % 2)] } else { Vec::new() };
+                if let (Some(job_id), 0) = (before[round % 2], round % 5) {
+                    job.status = Status::Persisted;
+                    job.spec.job_dependencies = vec![JobDependency { job_id, condition: C::Terminated }];
+                }
                 job.user = format!("user{}", round % 3);
                 job.spec.job_type = Some(format!("T{worker}_JOB"));
                 job.spec.tags = vec![format!("tag{}", round % 5)];
-                let id = store.insert_job(job).await.unwrap().job.id;
-                report(id, rank(Status::Persisted));
+                match store.insert_job(job).await {
+                    Ok(job) => {
+                        before[round % 2] = Some(job.job.id);
+                        report(job.job.id, rank(Status::Persisted));
+                    }
+                    // It was deleted meanwhile.
+                    Err(error) => assert_eq!(error, StoreError::NoDependency(0)),
+                }
+                store.resolve_dependents(at(4), 3).await.unwrap();
                 for job in store.claim_due(ExecutorKind::Process, at(1), 2).await.unwrap() {
                     report(job.job.id, rank(job.job.status));
                     let job = go(&*store, &job, Status::Running, at(2)).await;
                     report(job.job.id, rank(job.job.status));
                     let job = go(&*store, &job, Status::Failed, at(3)).await;
                     report(job.job.id, rank(job.job.status));
-                    if round % 7 == 0 {
+                    if round % 7 == 0 && !job.followed {
                         report(job.job.id, DELETING);
                         let deleted = store.delete_job(&of(&job.organization), job.job.id).await.unwrap();
                         assert_eq!(deleted, Changed::Done(Box::new(job.clone())));
