@@ -105,8 +105,10 @@ pub(super) async fn record(lane: &Lane, events: &[Observed]) -> Result<(), Failu
             None => tracing::error!(attempt = %observed.key, from = ?transition.from, "a transition found another job"),
         }
     }
-    for job in lane.control.transition(canceled_too_late).await?.into_iter().flatten() {
-        lane.hints.changed(&job);
+    if !canceled_too_late.is_empty() {
+        for job in lane.control.transition(canceled_too_late).await?.into_iter().flatten() {
+            lane.hints.changed(&job);
+        }
     }
     failpoint::pass("recorded");
     if !forget.is_empty() {
