@@ -72,6 +72,7 @@ fn entry(example: &Example, files: Value) -> Value {
         "path": example.path,
         "variables": variables.collect::<Vec<_>>(),
         "body": example.body,
+        "streams": example.streams,
         "errors": example.errors.iter().map(|code| code.name()).collect::<Vec<_>>(),
         "files": files,
     })

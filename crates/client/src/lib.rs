@@ -22,6 +22,7 @@
 mod answer;
 mod connection;
 mod error;
+mod events;
 mod pages;
 mod request;
 mod retry;
@@ -35,6 +36,7 @@ mod tests;
 pub use answer::Answer;
 pub use connection::Connection;
 pub use error::ClientError;
+pub use events::{Event, Events, Update};
 pub use pages::{Page, Pages};
 pub use request::{Base, Request, encode, find_next_start_after};
 pub use retry::RetryPolicy;
@@ -117,7 +119,16 @@ impl Client {
         Pages::of(self.clone(), request::fields::<O>(input)?)
     }
 
-    /// The same from the fields of an input, for callers that know the operation only at run time.
+    /// The events that an operation tells, such as those of a job while it runs. A stream that breaks off is opened again
+    /// where it was left.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`] when the operation tells no events or the input can't be made into a request.
+    pub fn events<O: Operation>(&self, input: &O::Input) -> Result<Events<O>, ClientError> {
+        Events::of(self.clone(), input)
+    }
+
+    /// The same as [`Client::pages`] from the fields of an input, for callers that know the operation only at run time.
     ///
     /// # Errors
     /// [`ClientError::Url`] when the operation has no pages.

@@ -4,7 +4,7 @@
 
 use crate::support::Server;
 use docket_client::{Client, ClientError, Request, RetryPolicy};
-use docket_contract::operations::{Operation, Paging, Visitor, walk};
+use docket_contract::operations::{LAST_EVENT_ID, Operation, Paging, Visitor, walk};
 use docket_contract::{Code, JobId};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +12,8 @@ struct Row {
     name: &'static str,
     errors: &'static [Code],
     paging: Option<Paging>,
+    /// Whether it goes on from an event's id.
+    resumes: bool,
     example: Map<String, Value>,
     request: fn(Map<String, Value>) -> Result<Request, ClientError>,
 }
@@ -22,7 +24,8 @@ impl Visitor for Rows {
     fn visit<O: Operation>(&mut self) {
         let Ok(Value::Object(example)) = serde_json::to_value(O::example().0) else { panic!("{}", O::NAME) };
         let request = Request::from_fields::<O>;
-        self.0.push(Row { name: O::NAME, errors: O::ERRORS, paging: O::PAGING, example, request });
+        let resumes = O::HEADERS.contains(&LAST_EVENT_ID);
+        self.0.push(Row { name: O::NAME, errors: O::ERRORS, paging: O::PAGING, resumes, example, request });
     }
 }
 
@@ -33,6 +36,7 @@ impl Row {
         // The example's page token is nobody's, and its records name the example's job.
         fields.remove("startAfter");
         fields.remove("attempt");
+        fields.remove("lastEventId");
         for record in fields.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten() {
             record.as_object_mut().expect("a record").remove("jobId");
         }
@@ -41,7 +45,8 @@ impl Row {
         }
         change(&mut fields);
         let request = (self.request)(fields).expect("a request");
-        match client.send(&request).await {
+        // The head tells it: an answer that goes on is not waited for.
+        match client.open_request(&request).await {
             Ok(_) => None,
             Err(ClientError::Problem { code, .. }) => Some(code),
             Err(other) => panic!("{}: {other}", self.name),
@@ -85,6 +90,11 @@ async fn operations_give_the_errors_that_they_name() {
             }
         }
         match row.paging {
+            None if row.resumes => {
+                let forged =
+                    |fields: &mut Map<String, Value>| drop(fields.insert("lastEventId".into(), json!("forged")));
+                row.expect(Code::InvalidPageToken, row.code(&client, &waiting, forged).await.as_deref());
+            }
             None => assert!(!row.errors.contains(&Code::InvalidPageToken), "{} has no pages", row.name),
             Some(paging) => {
                 let forged = |fields: &mut Map<String, Value>| {

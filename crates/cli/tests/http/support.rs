@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -65,6 +66,81 @@ impl Response {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("visible ASCII"))
     }
+}
+
+/// An answer that goes on.
+pub struct Stream {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Incoming,
+    /// What has come and was not taken.
+    text: String,
+}
+
+/// A server-sent event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub id: Option<String>,
+    pub name: String,
+    pub data: String,
+}
+
+impl Event {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+impl Stream {
+    /// The next piece; `None` at a clean end.
+    pub async fn piece(&mut self) -> Option<String> {
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("in time")?;
+            if let Ok(data) = frame.expect("a clean end").into_data() {
+                return Some(String::from_utf8_lossy(&data).into_owned());
+            }
+        }
+    }
+
+    /// The next event, without comments and other things that are for no listener; `None` at a clean end.
+    pub async fn event(&mut self) -> Option<Event> {
+        loop {
+            while let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                if let Some(event) = parse(&block) {
+                    return Some(event);
+                }
+            }
+            self.text.push_str(&self.piece().await?);
+        }
+    }
+
+    /// All events up to the end.
+    pub async fn events(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(event) = self.event().await {
+            events.push(event);
+        }
+        events
+    }
+
+    /// All text up to the end.
+    pub async fn rest(&mut self) -> String {
+        let mut text = std::mem::take(&mut self.text);
+        while let Some(piece) = self.piece().await {
+            text.push_str(&piece);
+        }
+        text
+    }
+}
+
+fn parse(block: &str) -> Option<Event> {
+    let field = |name: &str| {
+        let values = block.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let values: Vec<_> = values.collect();
+        (!values.is_empty()).then(|| values.join("\n"))
+    };
+    Some(Event { id: field("id"), name: field("event")?, data: field("data").unwrap_or_default() })
 }
 
 impl Server {
@@ -201,6 +277,18 @@ impl Server {
         let (parts, body) = answer.expect("an answer").into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         Response { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Opens an answer that goes on.
+    pub async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Stream {
+        let mut request = Request::builder().uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::new())).expect("a request");
+        let answer = tokio::time::timeout(PATIENCE, self.client.request(request)).await.expect("in time");
+        let (head, body) = answer.expect("an answer").into_parts();
+        Stream { status: head.status, headers: head.headers, body, text: String::new() }
     }
 
     /// Starts a job that runs a shell script; answers its id.

@@ -67,9 +67,11 @@ impl Feed {
             Whose::Jobs(Scope::Everything) => Key::Everything,
         };
         let mut listener = self.listen(key)?;
-        let newest = listener.skip();
-        let position = after.unwrap_or(newest);
-        let behind = after.map(|_| newest);
+        let told = listener.skip();
+        // What is committed and not told yet was before now, too.
+        let committed = *listener.shared.control.newest_event().borrow();
+        let position = after.unwrap_or(committed.max(told));
+        let behind = after.map(|_| told);
         Ok(Follower { listener, whose, statuses, position, behind, ended })
     }
 }

@@ -64,7 +64,11 @@ impl Shared {
 impl Feed {
     /// A feed of this store's events, for at most so many listeners.
     pub fn new(control: Arc<dyn ControlStore>, max_listeners: usize) -> Self {
-        let state = State { topics: Topics::new(KEPT), progress: Progress::default(), tailing: false };
+        Self::keeping(control, max_listeners, KEPT)
+    }
+
+    fn keeping(control: Arc<dyn ControlStore>, max_listeners: usize, kept: usize) -> Self {
+        let state = State { topics: Topics::new(kept), progress: Progress::default(), tailing: false };
         Self {
             shared: Arc::new(Shared {
                 control,
@@ -188,3 +192,6 @@ impl Drop for Listener {
         self.shared.state().topics.leave(&self.key);
     }
 }
+
+#[cfg(test)]
+mod tests;

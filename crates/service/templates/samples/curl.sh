@@ -5,7 +5,7 @@ url=${DOCKET_URL:-{{ p.url }}{{ "}" }}
 {{ v.snake }}={{ "${" }}{{ v.environment }}:-{{ v.example }}{{ "}" }}
 {%- endfor %}
 
-curl --silent --show-error --fail-with-body --request {{ p.method }} \
+curl --silent --show-error --fail-with-body {% if p.example.streams %}--no-buffer {% endif %}--request {{ p.method }} \
     "$url{{ p.target }}" \
 {%- if let Some(body) = &p.body %}
     --header "X-API-KEY: ${DOCKET_KEY:-}" \

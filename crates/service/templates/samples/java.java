@@ -32,8 +32,12 @@ public class {{ p.class }} {
         if (!key.isEmpty()) {
             request.header("X-API-KEY", key);
         }
-        var response = HttpClient.newHttpClient().send(request.build(), BodyHandlers.ofString());
+        var response = HttpClient.newHttpClient().send(request.build(), BodyHandlers.{% if p.example.streams %}ofLines{% else %}ofString{% endif %}());
+{%- if p.example.streams %}
+        response.body().forEach(System.out::println);
+{%- else %}
         System.out.println(response.body());
+{%- endif %}
         if (response.statusCode() >= 400) {
             System.exit(1);
         }

@@ -30,4 +30,10 @@ if (!response.ok) {
   console.error(response.status, await response.text());
   process.exit(1);
 }
+{% if p.example.streams -%}
+for await (const part of response.body) {
+  process.stdout.write(part);
+}
+{%- else -%}
 console.log(await response.{% if p.example.json %}json{% else %}text{% endif %}());
+{%- endif %}

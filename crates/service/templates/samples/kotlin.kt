@@ -30,8 +30,12 @@ fun main() {
     if (key.isNotEmpty()) {
         request.header("X-API-KEY", key)
     }
-    val response = HttpClient.newHttpClient().send(request.build(), BodyHandlers.ofString())
+    val response = HttpClient.newHttpClient().send(request.build(), BodyHandlers.{% if p.example.streams %}ofLines{% else %}ofString{% endif %}())
+{%- if p.example.streams %}
+    response.body().forEach(::println)
+{%- else %}
     println(response.body())
+{%- endif %}
     if (response.statusCode() >= 400) {
         exitProcess(1)
     }

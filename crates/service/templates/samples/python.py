@@ -35,7 +35,10 @@ if key:
     request.add_header("X-API-KEY", key)
 try:
     with urllib.request.urlopen(request) as response:
-{%- if p.example.json %}
+{%- if p.example.streams %}
+        for line in response:
+            print(line.decode(), end="", flush=True)
+{%- else if p.example.json %}
         print(json.dumps(json.load(response), indent=2))
 {%- else %}
         print(response.read().decode())

@@ -23,7 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 {%- else %}
     let mut response = request.call()?;
 {%- endif %}
+{%- if p.example.streams %}
+    std::io::copy(&mut response.body_mut().as_reader(), &mut std::io::stdout())?;
+{%- else %}
     println!("{}", response.body_mut().read_to_string()?);
+{%- endif %}
     if !response.status().is_success() {
         return Err(response.status().to_string().into());
     }

@@ -117,6 +117,7 @@ mod tests {
             method: Method::Post,
             path: "/jobs/{jobId}",
             json: true,
+            streams: false,
             variables: vec![variable],
             query: Vec::new(),
             body: None,

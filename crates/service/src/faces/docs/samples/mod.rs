@@ -55,6 +55,8 @@ pub struct Example {
     pub path: &'static str,
     /// Whether the answer is JSON.
     pub json: bool,
+    /// Whether the answer goes on.
+    pub streams: bool,
     /// What the path names.
     pub variables: Vec<Variable>,
     /// The query; an array is repeated.
@@ -92,6 +94,7 @@ impl Example {
             method: O::METHOD,
             path: O::PATH,
             json: O::MEDIA_TYPE == "application/json",
+            streams: O::STREAMS,
             variables,
             query,
             body: with_body.then_some(Value::Object(body)),
