@@ -110,13 +110,12 @@ fn until(now: Timestamp, next: Timestamp) -> Duration {
 async fn round(webhooks: &Arc<Webhooks>, hand: &mut Hand, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let receivers = webhooks.control.due_receivers(now, RECEIVERS).await?;
     for receiver in receivers.due {
-        let room = hand.room(&receiver);
-        if room == 0 {
+        if hand.room(&receiver) == 0 {
             continue;
         }
         let busy = hand.receivers.get(&receiver).map_or(0, |known| known.busy);
         let due = webhooks.control.due_deliveries(&receiver, now, busy + AHEAD).await?;
-        hand.begin(webhooks, &receiver, room, due);
+        hand.begin(webhooks, &receiver, due);
     }
     Ok(receivers.next)
 }
@@ -136,8 +135,12 @@ impl Hand {
         }
     }
 
-    /// Begins up to `room` attempts.
-    fn begin(&mut self, webhooks: &Arc<Webhooks>, receiver: &str, room: usize, due: Vec<Delivery>) {
+    /// Begins as many attempts at a receiver as it has room for.
+    fn begin(&mut self, webhooks: &Arc<Webhooks>, receiver: &str, due: Vec<Delivery>) {
+        // What an earlier server learnt of a receiver is known by its deliveries.
+        let doubtful = due.first().is_some_and(|delivery| delivery.attempts > 0);
+        self.receivers.entry(receiver.to_owned()).or_insert(Receiver { busy: 0, doubtful });
+        let room = self.room(receiver);
         let mut in_hand: HashSet<(JobId, u8)> =
             self.flights.values().map(|flight| (flight.job, flight.key.hook)).collect();
         let free = due.into_iter().filter(|delivery| in_hand.insert((delivery.job, delivery.key.hook)));
