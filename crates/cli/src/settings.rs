@@ -82,6 +82,9 @@ settings! {
     /// Most bytes of request bodies held at a time [default: 134217728].
     #[arg(long, env = "DOCKET_BODY_MEMORY", value_name = "BYTES")]
     body_memory: usize,
+    /// Largest attachment, in bytes [default: 67108864].
+    #[arg(long, env = "DOCKET_MAX_ATTACHMENT", value_name = "BYTES")]
+    max_attachment: u64,
     /// Most connections at a time; further ones wait [default: 10000].
     #[arg(long, env = "DOCKET_MAX_CONNECTIONS", value_name = "N")]
     max_connections: usize,
@@ -167,6 +170,7 @@ impl ServeArguments {
             secret: given.secret.map(|secret| parse_secret(&secret)).transpose()?,
             max_body_bytes: within("max-body", given.max_body.unwrap_or(96 << 20), 1024, 1 << 30)?,
             body_memory_bytes: within("body-memory", given.body_memory.unwrap_or(128 << 20), 1024, 1 << 40)?,
+            attachment_bytes: within("max-attachment", given.max_attachment.unwrap_or(64 << 20), 0, 1 << 40)?,
             max_connections: within("max-connections", given.max_connections.unwrap_or(10_000), 1, 1_000_000)?,
             stall_timeout: Duration::from_secs(within("stall-timeout", given.stall_timeout.unwrap_or(60), 1, 86_400)?),
             shutdown_timeout: Duration::from_secs(within(

@@ -95,7 +95,7 @@ impl Client {
         &self.base
     }
 
-    /// Calls an operation and reads its answer.
+    /// Calls an operation and reads its answer. For one that answers a file take [`Client::open`]: here it becomes text.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -108,6 +108,21 @@ impl Client {
             serde_json::from_value(Value::String(text))
         };
         decoded.map_err(|error| ClientError::Decode(format!("{}: {error}", O::NAME)))
+    }
+
+    /// Calls an operation that takes a file, with this one.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn upload<O: Operation>(
+        &self,
+        input: &O::Input,
+        media_type: &str,
+        file: Bytes,
+    ) -> Result<O::Output, ClientError> {
+        const { assert!(O::TAKES_FILE, "the operation takes no file") }
+        let body = self.send(&Request::of::<O>(input)?.with_file(media_type.to_owned(), file)).await?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Decode(format!("{}: {error}", O::NAME)))
     }
 
     /// All pages of what `input` asks for, from its `startAfter` on. An operation without pages does not compile.

@@ -7,12 +7,15 @@ use http::{HeaderValue, Method, Uri, header};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The usual media type of a body.
 const JSON: &str = "application/json";
+/// That of a file of which nothing else is said.
+const BYTES: &str = "application/octet-stream";
 
 /// Where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub struct Request {
     /// The body.
     pub body: Option<Bytes>,
     /// The media type of the body.
-    pub media_type: &'static str,
+    pub media_type: Cow<'static, str>,
     /// Whether carrying it out twice has the effect of once.
     pub repeatable: bool,
 }
@@ -74,7 +77,7 @@ pub struct Request {
 impl Request {
     /// A read.
     pub fn get(target: String) -> Self {
-        Self { method: Method::GET, target, body: None, media_type: JSON, repeatable: true }
+        Self { method: Method::GET, target, body: None, media_type: Cow::Borrowed(JSON), repeatable: true }
     }
 
     /// The request of an operation.
@@ -124,14 +127,24 @@ impl Request {
                 value => parameter(&mut target, &name, &value),
             }
         }
-        let body = has_body.then(|| Bytes::from(Value::Object(fields).to_string()));
-        Ok(Self { method, target, body, media_type: JSON, repeatable: O::REPEATABLE })
+        let body = match O::TAKES_FILE {
+            true => Some(Bytes::new()),
+            false => has_body.then(|| Bytes::from(Value::Object(fields).to_string())),
+        };
+        let media_type = Cow::Borrowed(if O::TAKES_FILE { BYTES } else { JSON });
+        Ok(Self { method, target, body, media_type, repeatable: O::REPEATABLE })
     }
 
     /// The same request with a body that was made before.
     pub fn with_body(mut self, body: Bytes) -> Self {
         self.body = Some(body);
         self
+    }
+
+    /// The same request with this file as its body, for an operation that takes one.
+    pub fn with_file(mut self, media_type: impl Into<Cow<'static, str>>, file: Bytes) -> Self {
+        self.media_type = media_type.into();
+        self.with_body(file)
     }
 
     /// Whether an idempotency key makes it repeatable.
@@ -147,7 +160,7 @@ impl Request {
     /// The HTTP message. `absolute` puts the whole URL into the request line's place, as a pool needs it.
     ///
     /// # Errors
-    /// [`ClientError::Url`] when the target is no URI: it is longer than 65,534 bytes.
+    /// [`ClientError::Url`] when the target is no URI (it is longer than 65,534 bytes), or the media type no header.
     pub fn message(
         &self,
         base: &Base,
@@ -165,7 +178,9 @@ impl Request {
             headers.insert(header::HOST, host);
         }
         if self.body.is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+            let media_type = HeaderValue::from_str(&self.media_type);
+            let media_type = media_type.map_err(|error| ClientError::Url(format!("the media type: {error}")))?;
+            headers.insert(header::CONTENT_TYPE, media_type);
         }
         if let Some(key) = key {
             headers.insert("x-api-key", key.clone());

@@ -31,8 +31,8 @@ impl Visitor for Sendable {
         let fields = serde_json::to_value(&input).expect("JSON");
         let has_body = matches!(request.method, Method::POST | Method::PUT);
         assert_eq!(request.body.is_some(), has_body, "{}", O::NAME);
-        let body: Value =
-            request.body.as_ref().map_or(serde_json::json!({}), |body| serde_json::from_slice(body).expect("JSON"));
+        let body = request.body.as_ref().filter(|_| !O::TAKES_FILE);
+        let body: Value = body.map_or(serde_json::json!({}), |body| serde_json::from_slice(body).expect("JSON"));
         for (name, value) in fields.as_object().expect("an object") {
             let in_path = O::PATH.contains(&format!("{{{name}}}"));
             let in_query =
@@ -261,4 +261,21 @@ async fn a_connection_is_kept_and_opened_again() {
     assert!(matches!(connection.scan(&request, false).await, Err(ClientError::Transport(_))));
     assert_eq!(connection.scan(&request, false).await.expect("again").head, b"[]");
     assert_eq!(requests.lock().expect("no panic").len(), 4);
+}
+
+#[test]
+fn a_file_goes_as_it_is() {
+    use docket_contract::operations::{AttachmentInput, PutAttachment};
+    let input = AttachmentInput { job_id: docket_contract::JobId::NONE, name: "a b/ü".to_owned() };
+    let request = Request::of::<PutAttachment>(&input).expect("a request");
+    assert_eq!(request.target, "/jobs/00000000-0000-0000-0000-000000000000/attachments/a%20b%2F%C3%BC");
+    let base = Base::parse("http://127.0.0.1:8080").expect("a URL");
+    for (request, media_type, body) in [
+        (request.clone(), "application/octet-stream", &b""[..]),
+        (request.with_file("image/png", Bytes::from_static(b"\x89PNG")), "image/png", b"\x89PNG"),
+    ] {
+        let message = request.message(&base, None, true).expect("a message");
+        assert_eq!(message.headers()["content-type"], media_type);
+        assert_eq!(request.body.as_deref(), Some(body));
+    }
 }

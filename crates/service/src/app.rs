@@ -13,8 +13,10 @@ use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
 use crate::faces::soap::{self, SoapOptions};
 use crate::feed::{Feed, Growth};
 use crate::handler::Live;
-use crate::operations::{AllowedImages, Executors, Gates, JobIds, Service, expire};
+use crate::operations::{AllowedImages, Attachments, Executors, Gates, JobIds, Service, expire, sweep};
 use crate::secrets::Secrets;
+use crate::store::disk::DiskFiles;
+use crate::store::files::FileStore;
 use crate::store::queue::Limits;
 use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
 use crate::store::{ControlStore, ResultStore, StoreError};
@@ -35,6 +37,8 @@ use tokio::sync::watch;
 pub const CONTROL_FILE: &str = "control.db";
 /// The data plane's directory in the data directory.
 pub const RESULTS_DIRECTORY: &str = "results";
+/// The directory of attachments in the data directory.
+pub const ATTACHMENTS_DIRECTORY: &str = "attachments";
 
 /// How long the engine may take to stop.
 const ENGINE_STOP: Duration = Duration::from_secs(5);
@@ -64,6 +68,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Most bytes of request bodies held at a time.
     pub body_memory_bytes: usize,
+    /// Most bytes of an attachment.
+    pub attachment_bytes: u64,
     /// Most connections at a time.
     pub max_connections: usize,
     /// How long a client may take none of the bytes sent to it.
@@ -113,6 +119,7 @@ pub struct App {
     address: SocketAddr,
     control: Arc<dyn ControlStore>,
     results: Arc<dyn ResultStore>,
+    files: Arc<dyn FileStore>,
     engine: Engine,
     feed: Feed,
     service: Arc<Service>,
@@ -173,6 +180,12 @@ impl App {
         let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), settings.limits.clone(), lanes);
         // The rest of the connections is for everybody else.
         let feed = Feed::new(control.clone(), settings.max_connections / 4 * 3);
+        let ids = JobIds::default();
+        let run = ids.next(clock.now());
+        let files = data.join(ATTACHMENTS_DIRECTORY);
+        let files = tokio::task::spawn_blocking(move || DiskFiles::open(&files, run.0)).await;
+        let files = files.map_err(io::Error::other).flatten().map_err(io_error(ATTACHMENTS_DIRECTORY))?;
+        let files: Arc<dyn FileStore> = Arc::new(files);
         let service = Arc::new(Service {
             control: control.clone(),
             results: results.clone(),
@@ -182,7 +195,8 @@ impl App {
             images: settings.images.clone(),
             executors,
             webhooks: settings.webhooks.guard.clone(),
-            ids: JobIds::default(),
+            ids,
+            attachments: Attachments::new(files.clone(), settings.attachment_bytes),
             gates: Gates::default(),
             feed: feed.clone(),
             growth: Growth::default(),
@@ -193,7 +207,6 @@ impl App {
             max_bytes_in_memory: settings.body_memory_bytes,
             ..BodyLimits::default()
         };
-        let run = service.ids.next(clock.now());
         // Whoever can reach the server can use the mock: its bodies get a share of the memory of their own.
         let mock = BodyLimits { max_bytes_in_memory: bodies.max_bytes, ..bodies.clone() };
         let mock = crate::mock::operations(RestOptions { bodies: mock, ..RestOptions::default() });
@@ -209,7 +222,20 @@ impl App {
         let docs = docs::router(&[(crate::mock::PATH, "A mock: answers with examples, keeps nothing")]);
         let soap = soap::router(Arc::clone(&faces), SoapOptions { trust_proxy: settings.trust_proxy });
         let router = rest::router(faces).merge(soap).nest(crate::mock::PATH, mock).merge(docs);
-        Ok(Self { settings, listener, address, control, results, engine, feed, service, webhooks, router, _lock: lock })
+        Ok(Self {
+            settings,
+            listener,
+            address,
+            control,
+            results,
+            files,
+            engine,
+            feed,
+            service,
+            webhooks,
+            router,
+            _lock: lock,
+        })
     }
 
     /// Where it listens.
@@ -225,6 +251,14 @@ impl App {
         let engine = self.engine.clone();
         let expiry = expire::run(self.service.clone(), stopped.clone());
         let engine = tokio::spawn(async move { tokio::join!(engine.run(stopped), expiry) });
+        let (control, files) = (self.control.clone(), self.files.clone());
+        let sweeping = tokio::spawn(async move {
+            match sweep(&*control, &*files).await {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(swept, "removed what broken off attachments had left"),
+                Err(error) => tracing::error!(%error, "sweeping attachments failed"),
+            }
+        });
         let options = ServerOptions {
             max_connections: self.settings.max_connections,
             stall_timeout: self.settings.stall_timeout,
@@ -247,6 +281,8 @@ impl App {
         if let Err(error) = webhooks.await {
             tracing::error!(%error, "the webhooks failed");
         }
+        // What is left of it is for the next start.
+        sweeping.abort();
         self.results.close().await;
         self.control.close().await;
         served

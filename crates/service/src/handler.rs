@@ -5,7 +5,7 @@ use docket_contract::caller::Call;
 use docket_contract::operations::{Behaviour, Input, Operation, declares};
 use docket_contract::validate::{Problems, Validate};
 use docket_contract::{Caller, Error, JobId, Reply};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use std::fmt;
 use std::sync::Arc;
@@ -40,6 +40,20 @@ impl fmt::Debug for Encoded {
     }
 }
 
+/// The body of a request that is a file, read piece by piece as it is written away.
+pub struct Upload {
+    /// Its media type, as its sender gave it: visible ASCII.
+    pub media_type: Option<String>,
+    /// The pieces. An error says that the file broke off.
+    pub content: BoxStream<'static, Result<Bytes, Error>>,
+}
+
+impl Default for Upload {
+    fn default() -> Self {
+        Self { media_type: None, content: stream::empty().boxed() }
+    }
+}
+
 /// Calls operations by their type. Faces have no other way in. There are two: [`Live`] does what is asked, a mock only
 /// plays it.
 pub trait Handler: Send + Sync + 'static {
@@ -49,6 +63,14 @@ pub trait Handler: Send + Sync + 'static {
         caller: Caller,
         seed: Option<JobId>,
         input: O::Input,
+    ) -> impl Future<Output = Result<Reply<O::Output, Encoded>, Error>> + Send;
+
+    /// The same for an operation with [`Operation::TAKES_FILE`].
+    fn receive<O: Operation>(
+        &self,
+        caller: Caller,
+        input: O::Input,
+        file: Upload,
     ) -> impl Future<Output = Result<Reply<O::Output, Encoded>, Error>> + Send;
 }
 
@@ -65,15 +87,35 @@ pub fn admit<O: Operation>(caller: &Caller, input: &mut O::Input) -> Result<(), 
 #[derive(Debug)]
 pub struct Live<B>(pub Arc<B>);
 
-impl<B: Behaviour<Body = Encoded>> Handler for Live<B> {
+impl<B: Behaviour<Body = Encoded, Upload = Upload>> Handler for Live<B> {
     async fn call<O: Operation>(
         &self,
         caller: Caller,
         seed: Option<JobId>,
-        mut input: O::Input,
+        input: O::Input,
     ) -> Result<Reply<O::Output, Encoded>, Error> {
-        admit::<O>(&caller, &mut input)?;
-        let result = O::run(&*self.0, Call { caller, seed }, input).await;
+        self.run::<O>(Call { caller, seed }, input, None).await
+    }
+
+    async fn receive<O: Operation>(
+        &self,
+        caller: Caller,
+        input: O::Input,
+        file: Upload,
+    ) -> Result<Reply<O::Output, Encoded>, Error> {
+        self.run::<O>(Call { caller, seed: None }, input, Some(file)).await
+    }
+}
+
+impl<B: Behaviour<Body = Encoded, Upload = Upload>> Live<B> {
+    async fn run<O: Operation>(
+        &self,
+        call: Call,
+        mut input: O::Input,
+        file: Option<Upload>,
+    ) -> Result<Reply<O::Output, Encoded>, Error> {
+        admit::<O>(&call.caller, &mut input)?;
+        let result = O::run(&*self.0, call, input, file).await;
         if let Err(error) = &result {
             // Every test watches over it: the documents are made from what the table says.
             debug_assert!(

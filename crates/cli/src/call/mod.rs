@@ -7,12 +7,13 @@ mod show;
 
 use crate::failure::Failure;
 use crate::output::tell;
+use bytes::Bytes;
 use clap::ValueEnum;
-use docket_client::{Client, ClientError, RetryPolicy};
+use docket_client::{Client, ClientError, Request, RetryPolicy};
 use futures_util::TryStreamExt;
 use operation::{Given, Row, nearest, rows};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,6 +37,12 @@ pub struct Args {
     /// A file with a JSON object of fields; - for standard input. NAME=VALUE goes before it
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// The file that an operation such as putAttachment takes; - for standard input
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The media type of that file
+    #[arg(long, value_name = "TYPE", requires = "file", default_value = "application/octet-stream")]
+    media_type: String,
     /// The server
     #[arg(long, env = "DOCKET_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
@@ -88,10 +95,25 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.all && args.output == Output::Table {
         return Err(Failure::usage("--all prints lines of JSON, not a table"));
     }
+    if row.takes_file != args.file.is_some() {
+        return Err(Failure::usage(match row.takes_file {
+            true => format!("{} needs a file: --file FILE", row.name),
+            false => format!("{} takes no file", row.name),
+        }));
+    }
     let given = given(row, &args.fields, args.input.as_deref())?;
+    let file = args.file.as_deref().map(read_file).transpose()?;
     let key = args.key.clone().or_else(|| std::env::var("DOCKET_TOKEN").ok()).filter(|key| !key.is_empty());
     let client = Client::new(&args.url, key.as_deref())?.with_retry(RETRY);
-    if args.all { all(row, &client, given).await } else { once(row, &client, given, args.output).await }
+    if args.all {
+        all(row, &client, given).await
+    } else {
+        let mut request = (row.request)(given)?;
+        if let Some(file) = file {
+            request = request.with_file(args.media_type.clone(), file);
+        }
+        once(row, &client, &request, args.output).await
+    }
 }
 
 /// The fields of the file, and over them those of the command line.
@@ -125,6 +147,16 @@ fn read_input(path: &Path) -> Result<Given, Failure> {
     serde_json::from_str(&text.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))
 }
 
+fn read_file(path: &Path) -> Result<Bytes, Failure> {
+    let mut file = Vec::new();
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().read_to_end(&mut file).map(drop),
+        false => std::fs::File::open(path).and_then(|mut opened| opened.read_to_end(&mut file).map(drop)),
+    };
+    read.map_err(|error| Failure::usage(format!("file {}: {error}", path.display())))?;
+    Ok(file.into())
+}
+
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>, hint: &str) -> Failure {
     match nearest(name, known) {
         Some(near) => Failure::usage(format!("there is no {what} {name:?}; did you mean {near}?")),
@@ -132,9 +164,8 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>, hin
     }
 }
 
-async fn once(row: &Row, client: &Client, given: Given, output: Output) -> Result<ExitCode, Failure> {
-    let request = (row.request)(given)?;
-    let mut answer = client.open_request(&request).await.map_err(refused)?;
+async fn once(row: &Row, client: &Client, request: &Request, output: Output) -> Result<ExitCode, Failure> {
+    let mut answer = client.open_request(request).await.map_err(refused)?;
     if let Some(ignored) = answer.headers.get("docket-ignored-fields").and_then(|names| names.to_str().ok()) {
         tell!("docket: the server ignored {ignored}");
     }

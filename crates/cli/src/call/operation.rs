@@ -29,6 +29,8 @@ pub struct Row {
     pub role: &'static str,
     /// Whether it answers JSON.
     pub json: bool,
+    /// Whether the body of a request is a file.
+    pub takes_file: bool,
     /// Whether it answers page by page.
     pub paged: bool,
     /// The codes of errors that it can answer with.
@@ -65,6 +67,7 @@ impl Visitor for Rows {
             road: format!("{} {}", O::METHOD.name(), O::PATH),
             role: O::ROLE.name(),
             json: O::MEDIA_TYPE.starts_with("application/json"),
+            takes_file: O::TAKES_FILE,
             paged: O::PAGING.is_some(),
             errors: O::ERRORS.iter().chain(COMMON_ERRORS).map(|code| code.name()).collect(),
             fields: fields::<O>(),

@@ -41,6 +41,9 @@ pub fn operation(row: &Row) {
         say!("  {:width$}  {need}{}{limits}", field.name, field.takes());
         say!("  {:width$}    {}", "", field.description);
     }
+    if row.takes_file {
+        say!("\nTakes a file: --file FILE, with --media-type TYPE.");
+    }
     if row.paged {
         say!("\nAnswers a page; --all follows the pages to the last one.");
     }
@@ -60,6 +63,9 @@ fn example(row: &Row) -> String {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             line.push_str(&format!(" {name}={}", quoted(&text)));
         }
+    }
+    if row.takes_file {
+        line.push_str(" --file FILE");
     }
     line
 }

@@ -71,9 +71,22 @@ pub const DEFAULT_GRACE_PERIOD_SECONDS: i32 = 30;
 
 /// A file that a job left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Attachment {
     /// Its name.
+    #[schema(min_length = 1, max_length = 255, example = "report.pdf")]
     pub name: String,
+    // (D)
+    /// Its media type, as it was sent.
+    #[schema(example = "application/pdf")]
+    pub content_type: String,
+    // (D)
+    /// Its size, in bytes.
+    #[schema(minimum = 0, example = 48213)]
+    pub size: i64,
+    // (D)
+    /// When it was attached.
+    pub created_at: Timestamp,
 }
 
 /// A job as it is answered: what its starter gave, and what has become of it.

@@ -87,13 +87,26 @@ pub trait Input: DeserializeOwned + Serialize + ToSchema + Validate + Send + 'st
     }
 }
 
-/// What an operation answers: the typed output, or its bytes where they exist already (a page of results, a log).
+/// What an operation answers: the typed output, its bytes where they exist already (a page of results, a log), or a file.
 #[derive(Debug)]
 pub enum Reply<T, B> {
     /// To be encoded by the face.
     Typed(T),
     /// Encoded as the operation's [`Operation::MEDIA_TYPE`] says.
     Encoded(B),
+    /// A file, of an operation with [`Operation::GIVES_FILE`].
+    File(File<B>),
+}
+
+/// A file as it is answered: for whoever asked to keep, never to be shown as a part of this server.
+#[derive(Debug)]
+pub struct File<B> {
+    /// Its name; any characters but control characters.
+    pub name: String,
+    /// Its media type, as its writer sent it: visible ASCII.
+    pub media_type: String,
+    /// Its bytes.
+    pub content: B,
 }
 
 impl<T, B> From<T> for Reply<T, B> {
@@ -174,6 +187,11 @@ pub trait Operation: Send + Sync + 'static {
     const PAGING: Option<Paging> = None;
     /// Whether it has a SOAP form. One whose answer streams without end (a followed log, events, an export) has none.
     const SOAP: bool = true;
+    /// Whether the body of a request is a file of any media type, which is streamed, instead of members of the input. For a
+    /// PUT whose input stands in the path and the query.
+    const TAKES_FILE: bool = false;
+    /// Whether a success is a file in a media type of its own; `MEDIA_TYPE` is that of a file without one.
+    const GIVES_FILE: bool = false;
     /// The codes that it can answer with, besides those that any operation can.
     const ERRORS: &'static [Code];
 
@@ -190,11 +208,12 @@ pub trait Operation: Send + Sync + 'static {
         vec![("default", Self::example().1)]
     }
 
-    /// Calls the method of [`Behaviour`] that belongs to it.
+    /// Calls the method of [`Behaviour`] that belongs to it. `file` is for one with [`Operation::TAKES_FILE`].
     fn run<B: Behaviour>(
         behaviour: &B,
         call: Call,
         input: Self::Input,
+        file: Option<B::Upload>,
     ) -> impl Future<Output = Result<Reply<Self::Output, B::Body>, Error>> + Send;
 }
 
@@ -221,11 +240,13 @@ pub trait Visitor {
 }
 
 macro_rules! table {
-    ($($method:ident: $operation:ident,)+) => {
+    ($($method:ident $(($file:ident))?: $operation:ident,)+) => {
         /// What the operations do: one method a row. The real service implements it; a mock need not.
         pub trait Behaviour: Send + Sync + 'static {
             /// The bytes of an answer that is encoded already.
             type Body: Send + 'static;
+            /// A file on its way in; the default is an empty one.
+            type Upload: Default + Send + 'static;
 
             $(
                 #[doc = concat!("[`", stringify!($operation), "`]")]
@@ -233,6 +254,7 @@ macro_rules! table {
                     &self,
                     call: Call,
                     input: <$operation as Operation>::Input,
+                    $($file: Self::Upload,)?
                 ) -> impl Future<Output = Result<Reply<<$operation as Operation>::Output, Self::Body>, Error>> + Send;
             )+
         }
@@ -244,17 +266,24 @@ macro_rules! table {
     };
 }
 
-/// Implements the method that leads from an operation's type to its behaviour.
+/// Implements the method that leads from an operation's type to its behaviour, with the file that it takes if it does.
 macro_rules! run {
     ($method:ident) => {
+        run!(@ $method, _file);
+    };
+    ($method:ident, file) => {
+        run!(@ $method, file, file.unwrap_or_default());
+    };
+    (@ $method:ident, $file:ident $(, $given:expr)?) => {
         fn run<B: crate::operations::Behaviour>(
             behaviour: &B,
             call: crate::caller::Call,
             input: Self::Input,
+            $file: Option<B::Upload>,
         ) -> impl std::future::Future<
             Output = Result<crate::operations::Reply<Self::Output, B::Body>, crate::error::Error>,
         > + Send {
-            behaviour.$method(call, input)
+            behaviour.$method(call, input $(, $given)?)
         }
     };
 }
@@ -274,6 +303,9 @@ table! {
     read_job_report: ReadJobReport,
     rerun_job: RerunJob,
     list_rerun_records: ListRerunRecords,
+    put_attachment(file): PutAttachment,
+    read_attachment: ReadAttachment,
+    delete_attachment: DeleteAttachment,
     stream_job_events: StreamJobEvents,
     stream_events: StreamEvents,
     list_job_webhooks: ListJobWebhooks,
@@ -345,6 +377,9 @@ mod tests {
                 assert!(!COMMON_ERRORS.contains(code), "{} repeats the common {code}", O::NAME);
             }
 
+            assert!(!O::TAKES_FILE || O::METHOD == Method::Put && !O::SOAP, "{}", O::NAME);
+            assert!(!O::GIVES_FILE || O::METHOD == Method::Get && !O::SOAP, "{}", O::NAME);
+
             let (mut input, output) = O::example();
             let json = serde_json::to_value(&input).expect("an example is JSON");
             let mut problems = Problems::default();
@@ -356,6 +391,10 @@ mod tests {
             for part in O::PATH.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
                 assert!(json.get(part).is_some(), "{}: no input field {part}", O::NAME);
             }
+            let in_body =
+                |name: &&String| !O::PATH.contains(&format!("{{{name}}}")) && !O::QUERY.contains(&name.as_str());
+            let members = json.as_object().into_iter().flatten().map(|(name, _)| name).filter(in_body);
+            assert!(!O::TAKES_FILE || members.count() == 0, "{}: a file has no members", O::NAME);
 
             let has = |schema: &Value, name: &str| schema.pointer(&format!("/properties/{name}")).is_some();
             let takes = serde_json::to_value(O::Input::schema()).expect("a schema is JSON");

@@ -11,10 +11,10 @@ use crate::feed::{Feed, Growth};
 use crate::handler::Live;
 use crate::mock::scenario::{Director, Faulty, Scenario};
 use crate::mock::{self, Everybody};
-use crate::operations::{AllowedImages, Executors, Gates, JobIds, Service};
+use crate::operations::{AllowedImages, Attachments, Executors, Gates, JobIds, Service};
 use crate::secrets::{self, Secrets};
 use crate::store::ControlStore;
-use crate::store::memory::{MemoryControl, MemoryResults};
+use crate::store::memory::{MemoryControl, MemoryFiles, MemoryResults};
 use crate::store::queue::Limits;
 use crate::webhooks::Guard;
 use axum::Router;
@@ -27,6 +27,9 @@ use tokio::sync::watch;
 
 /// Bytes of log that a job's environment names as kept; a scenario's lines are few.
 const LOG_LIMIT: u64 = 10 << 20;
+
+/// Most bytes of an attachment of a scenario.
+const ATTACHMENT_BYTES: u64 = 16 << 20;
 
 /// What the mock server needs to know.
 #[derive(Debug)]
@@ -118,6 +121,7 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine, Feed), Star
         // Nothing is delivered here; what a server would refuse is refused.
         webhooks: Guard::default(),
         ids: JobIds::default(),
+        attachments: Attachments::new(Arc::new(MemoryFiles::default()), ATTACHMENT_BYTES),
         gates: Gates::default(),
         feed: feed.clone(),
         growth: Growth::default(),

@@ -8,7 +8,7 @@ use docket_contract::operations::{COMMON_ERRORS, Header, Method, Operation, Reso
 use docket_contract::text::{ID_PATTERN, MAX_ID_CHARS};
 use docket_contract::{Code, Error, FieldError, Timestamp};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -69,6 +69,7 @@ fn headers() -> Value {
             "description": "Seconds after which to try again.",
             "schema": {"type": "integer", "format": "int32", "minimum": 0},
         },
+        "Content-Disposition": text("Says that the answer is a file to be saved, and its name (RFC 6266)."),
         "Allow": text("The methods that the path has."),
         "WWW-Authenticate": text("How to authenticate."),
     })
@@ -198,6 +199,9 @@ impl Visitor for Rows {
         let Split { parameters, body } = split::<O>(&input);
         let posts = O::METHOD == Method::Post;
         let mut ok_headers = vec!["X-Request-Id", "Docket-Ignored-Fields"];
+        if O::GIVES_FILE {
+            ok_headers.push("Content-Disposition");
+        }
         if posts {
             ok_headers.push("Idempotency-Replayed");
         }
@@ -205,7 +209,7 @@ impl Visitor for Rows {
         responses["200"] = json!({
             "description": "OK",
             "headers": header_refs(&ok_headers),
-            "content": {O::MEDIA_TYPE: {"schema": output_schema, "examples": examples::<O>()}},
+            "content": {media_type::<O>(): {"schema": output_schema, "examples": examples::<O>()}},
         });
         for other in O::OTHER_MEDIA_TYPES {
             responses["200"]["content"][other] = json!({"schema": {"type": "string"}});
@@ -226,7 +230,14 @@ impl Visitor for Rows {
         if O::DEPRECATED {
             operation["deprecated"] = Value::Bool(true);
         }
-        if let Some(body) = body {
+        if O::TAKES_FILE {
+            let schema = json!({"type": "string", "format": "binary"});
+            operation["requestBody"] = json!({
+                "description": "The file; its media type is kept.",
+                "required": true,
+                "content": {"*/*": {"schema": schema, "example": FILE_EXAMPLE}},
+            });
+        } else if let Some(body) = body {
             let name = format!("{}Request", capitalized(O::NAME));
             let reference = json!({"$ref": format!("#/components/schemas/{name}")});
             operation["requestBody"] = json!({
@@ -237,6 +248,14 @@ impl Visitor for Rows {
         }
         self.put(O::PATH, &O::METHOD.name().to_ascii_lowercase(), operation);
     }
+}
+
+/// A file as the documents show it.
+pub(crate) const FILE_EXAMPLE: &str = r#"{"records":30000}"#;
+
+/// The media type of a success as it stands in the document: files have any.
+fn media_type<O: Operation>() -> &'static str {
+    if O::GIVES_FILE { "*/*" } else { O::MEDIA_TYPE }
 }
 
 /// The named outputs of an operation.
@@ -360,6 +379,8 @@ pub(crate) fn codes<O: Operation>() -> Vec<Code> {
     if O::METHOD == Method::Post {
         codes.extend([Code::IdempotencyInFlight, Code::IdempotencyKeyReused]);
     }
+    let mut seen = BTreeSet::new();
+    codes.retain(|code| seen.insert(*code));
     codes
 }
 
@@ -457,7 +478,7 @@ mod tests {
             assert_eq!(operation.get("deprecated").is_some(), O::DEPRECATED);
             let ok = &operation["responses"]["200"];
             for (name, output) in O::examples() {
-                let example = &ok["content"][O::MEDIA_TYPE]["examples"][name]["value"];
+                let example = &ok["content"][media_type::<O>()]["examples"][name]["value"];
                 assert_eq!(*example, serde_json::to_value(output).expect("JSON"), "{}: {name}", O::NAME);
             }
             for code in codes::<O>() {

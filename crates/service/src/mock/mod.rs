@@ -15,7 +15,7 @@ use self::prefer::Preferences;
 use crate::access::{Access, local_caller};
 use crate::faces::rest::{self, RestOptions, RestState};
 use crate::faces::soap::{self, SoapOptions};
-use crate::handler::{Encoded, Handler, admit};
+use crate::handler::{Encoded, Handler, Upload, admit};
 use async_trait::async_trait;
 use axum::Router;
 use axum::middleware::from_fn;
@@ -63,6 +63,16 @@ impl Handler for Mock {
         let answer = choose::answer::<O>(&preferences);
         self.wait(&preferences).await?;
         answer.map(Reply::Typed)
+    }
+
+    async fn receive<O: Operation>(
+        &self,
+        caller: Caller,
+        input: O::Input,
+        _file: Upload,
+    ) -> Result<Reply<O::Output, Encoded>, Error> {
+        // Whoever sends it needs no example of it.
+        self.call::<O>(caller, None, input).await
     }
 }
 

@@ -262,6 +262,8 @@ pub(super) async fn remove(service: &Service, scope: &Scope, id: JobId) -> Resul
     for _ in 0..DELETE_TRIES {
         match service.control.delete_job(scope, id).await? {
             Changed::Done(job) => {
+                // Nobody finds them any more, and what is left of them is swept.
+                service.attachments.drop_all(id).await;
                 service.feed.gone(id);
                 return Ok(*job);
             }

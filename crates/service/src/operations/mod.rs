@@ -1,5 +1,6 @@
 //! What the operations do: one function an operation, and nothing else decides.
 
+mod attachments;
 mod events;
 mod executors;
 pub mod expire;
@@ -17,17 +18,18 @@ mod webhooks;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::feed::{Feed, Growth};
-use crate::handler::Encoded;
+use crate::handler::{Encoded, Upload};
 use crate::secrets::Secrets;
 use crate::store::{ControlStore, ResultStore, Scope, StoredJob};
 use crate::webhooks::Guard;
 use docket_contract::caller::Call;
-use docket_contract::job::JobSpec;
+use docket_contract::job::{Attachment, JobSpec};
 use docket_contract::operations::{
-    Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, InsertJobResultsInput, InsertSummary, JobHistory,
-    JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes, JobWebhooks, JobsPage, ListJobRunResultsInput,
-    ListJobsInput, ListRerunRecordsInput, NoInput, ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput,
-    RerunJobInput, StreamEventsInput, StreamJobEventsInput, UpdateJobInput, UpdateResultDataInput,
+    AttachmentInput, Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, FileContent,
+    InsertJobResultsInput, InsertSummary, JobHistory, JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes,
+    JobWebhooks, JobsPage, ListJobRunResultsInput, ListJobsInput, ListRerunRecordsInput, NoInput, ReadJobHistoryInput,
+    ReadJobLogInput, ReadJobStatisticsInput, RerunJobInput, StreamEventsInput, StreamJobEventsInput, UpdateJobInput,
+    UpdateResultDataInput,
 };
 use docket_contract::{Caller, Error, Job, JobId, Reply};
 use std::sync::Arc;
@@ -54,6 +56,8 @@ pub struct Service {
     pub webhooks: Guard,
     /// Makes the ids of jobs.
     pub ids: JobIds,
+    /// The files that jobs attach.
+    pub attachments: Attachments,
     /// Keep a job's results from being written while it is deleted.
     pub gates: Gates,
     /// Tells of what happens.
@@ -62,6 +66,7 @@ pub struct Service {
     pub growth: Growth,
 }
 
+pub use attachments::{Attachments, sweep};
 pub use executors::Executors;
 pub use gates::Gates;
 pub(crate) use jobs::cancel_message;
@@ -88,6 +93,7 @@ impl Service {
 
 impl Behaviour for Service {
     type Body = Encoded;
+    type Upload = Upload;
 
     async fn start_job(&self, call: Call, input: JobSpec) -> Answer<Job> {
         start::start(self, call, input).await.map(Reply::Typed)
@@ -139,6 +145,18 @@ impl Behaviour for Service {
 
     async fn list_rerun_records(&self, call: Call, input: ListRerunRecordsInput) -> Answer<JobResultsPage> {
         rerun::records(self, &call.caller, input).await.map(Reply::Encoded)
+    }
+
+    async fn put_attachment(&self, call: Call, input: AttachmentInput, file: Upload) -> Answer<Attachment> {
+        attachments::put(self, &call.caller, input, file).await.map(Reply::Typed)
+    }
+
+    async fn read_attachment(&self, call: Call, input: AttachmentInput) -> Answer<FileContent> {
+        attachments::read(self, &call.caller, input).await.map(Reply::File)
+    }
+
+    async fn delete_attachment(&self, call: Call, input: AttachmentInput) -> Answer<Attachment> {
+        attachments::delete(self, &call.caller, input).await.map(Reply::Typed)
     }
 
     async fn stream_job_events(&self, call: Call, input: StreamJobEventsInput) -> Answer<String> {

@@ -4,7 +4,7 @@ use super::queue::{Due, Limits, Resolved};
 use super::{Delivery, DeliveryEnd, DeliveryKey, DueReceivers, StoreError};
 use async_trait::async_trait;
 use docket_contract::history::{Actor, Cause, JobEvent, Usage};
-use docket_contract::job::{ExecutorKind, JobSpec, NameValue};
+use docket_contract::job::{Attachment, ExecutorKind, JobSpec, NameValue};
 use docket_contract::{Job, JobId, Role, Status, Timestamp};
 use tokio::sync::watch;
 
@@ -258,6 +258,49 @@ pub struct AttemptEnd {
     pub usage: Usage,
 }
 
+/// An attachment whose file has been written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAttachment {
+    /// What is told of it.
+    pub attachment: Attachment,
+    /// The name of its file.
+    pub file: String,
+    /// Only if the job has this attempt and has not ended.
+    pub only_attempt: Option<i32>,
+}
+
+impl NewAttachment {
+    /// Whether the job is as the attachment expects it.
+    pub fn admits(&self, job: &Job) -> bool {
+        self.only_attempt.is_none_or(|attempt| attempt == job.attempt && !job.status.is_terminal())
+    }
+}
+
+/// An attachment as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAttachment {
+    /// What is told of it.
+    pub attachment: Attachment,
+    /// The name of its file.
+    pub file: String,
+}
+
+/// What became of an attachment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attached {
+    /// The job lists it; its file is no longer the one that it replaced.
+    Done {
+        /// The file of the attachment that had the name.
+        replaced: Option<String>,
+    },
+    /// There is no such job in the scope.
+    NotFound,
+    /// The job stands otherwise than the attachment asked for; the job as it is.
+    Refused(Box<StoredJob>),
+    /// The job has as many as it may have.
+    TooMany,
+}
+
 /// An event as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
@@ -432,6 +475,34 @@ pub trait ControlStore: Send + Sync + 'static {
     /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended or is still followed. What its
     /// webhooks are still to be told stays.
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError>;
+
+    /// Lists an attachment in its job, in place of the one of the same name; a job has at most `most`.
+    async fn put_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        attachment: NewAttachment,
+        most: usize,
+    ) -> Result<Attached, StoreError>;
+
+    /// One attachment of a job of the scope.
+    async fn read_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        name: &str,
+    ) -> Result<Option<StoredAttachment>, StoreError>;
+
+    /// Forgets an attachment; answers it as it was. They go with their job, too.
+    async fn delete_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        name: &str,
+    ) -> Result<Option<StoredAttachment>, StoreError>;
+
+    /// The files of a job's attachments.
+    async fn attachment_files(&self, id: JobId) -> Result<Vec<String>, StoreError>;
 
     /// Notes that a job writes to a storage, before it does; false, with nothing noted, if there is no such job (any more).
     async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<bool, StoreError>;

@@ -1,13 +1,15 @@
 //! What the service asks of its storage, in the words of the domain. Drivers bind, run and map; they take no decision.
 //!
-//! Two planes, two traits: [`ControlStore`] keeps jobs, keys and idempotency records; [`ResultStore`] keeps results, one
-//! storage apart from another. Every write is durable when its future is ready. Time comes in as a parameter, never
+//! Two planes, and a trait for each: [`ControlStore`] keeps jobs, keys and idempotency records; [`ResultStore`] keeps results, one
+//! storage apart from another. Beside them [`files::FileStore`] keeps what jobs attach. Every write is durable when its future is ready. Time comes in as a parameter, never
 //! from the database.
 
 mod control;
 mod deliveries;
+pub mod disk;
 mod encode;
 mod error;
+pub mod files;
 pub mod memory;
 pub mod queue;
 mod results;

@@ -115,7 +115,7 @@ async fn by_http(store: Arc<dyn ControlStore>, load: Load) -> Result<Measured, F
         method: http::Method::POST,
         target: "/jobs".to_owned(),
         body: Some(load.body.clone()),
-        media_type: "application/json",
+        media_type: "application/json".into(),
         repeatable: false,
     };
     let posters = (0..load.submitters).map(|_| {

@@ -183,7 +183,7 @@ fn soap_request(envelopes: &Requests, operation: &str, json: &[u8]) -> Result<Re
         method: Method::POST,
         target: "/soap/v2".to_owned(),
         body: Some(envelope.into()),
-        media_type: "text/xml; charset=utf-8",
+        media_type: "text/xml; charset=utf-8".into(),
         repeatable: true,
     })
 }

@@ -1,5 +1,6 @@
 //! The operations on jobs (api.md section 2).
 
+mod attachments;
 mod end;
 mod events;
 mod history;
@@ -11,6 +12,7 @@ mod start;
 mod update;
 mod webhooks;
 
+pub use attachments::*;
 pub use end::*;
 pub use events::*;
 pub use history::*;

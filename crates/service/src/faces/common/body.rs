@@ -114,6 +114,11 @@ impl Memory {
         covered
     }
 
+    /// Longest time for a body to arrive; for a file, for its next piece.
+    pub(super) fn read_timeout(&self) -> Duration {
+        self.limits.read_timeout
+    }
+
     /// Most bytes of one body.
     pub(in crate::faces) fn max_bytes(&self) -> usize {
         self.limits.max_bytes
@@ -329,7 +334,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {
+pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {
     let mut gzip = false;
     for value in headers.get_all(header::CONTENT_ENCODING) {
         match value.to_str().map(|value| value.trim().to_ascii_lowercase()).as_deref() {

@@ -10,4 +10,5 @@ pub(in crate::faces) mod idempotency;
 pub(in crate::faces) mod observe;
 pub(in crate::faces) mod params;
 pub(in crate::faces) mod response;
+mod upload;
 mod value;

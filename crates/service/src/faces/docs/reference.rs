@@ -230,8 +230,12 @@ impl Visitor for Collect<'_> {
         };
         let answers = O::examples().iter().map(|(name, output)| ((*name).to_owned(), shown(output))).collect();
         let asked = &operation["requestBody"]["content"];
-        let asked_example = &asked["application/json"]["example"];
-        let requests = vec![(String::new(), serde_json::to_string_pretty(asked_example).unwrap_or_default())];
+        let asked_example = asked.as_object().and_then(|kinds| kinds.values().next()).map(|kind| &kind["example"]);
+        let asked_example = match asked_example {
+            Some(Value::String(file)) => file.clone(),
+            example => serde_json::to_string_pretty(&example).unwrap_or_default(),
+        };
+        let requests = vec![(String::new(), asked_example)];
         let empty = Body {
             schema: None,
             media_type: O::MEDIA_TYPE.to_owned(),

@@ -27,6 +27,7 @@ use bytes::Bytes;
 use docket_contract::operations::{Operation, Visitor, walk};
 use docket_contract::{Code, Error, JobId};
 use futures_util::future::BoxFuture;
+use http::{Extensions, HeaderMap, StatusCode, Version, header};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,8 +151,13 @@ pub(in crate::faces) fn layered(router: Router, slow: Duration) -> Router {
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Precise(4))
         // What comes as it happens must reach its reader piece by piece.
-        .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE).and(live::is_not));
+        .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE).and(live::is_not).and(is_no_download));
     router.layer(compression).layer(from_fn_with_state(slow, observe::observe))
+}
+
+/// A file is sent as it is, with its length.
+fn is_no_download(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !headers.contains_key(header::CONTENT_DISPOSITION)
 }
 
 /// The answer to a method other than GET and HEAD where there are no others.

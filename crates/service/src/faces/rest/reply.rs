@@ -6,10 +6,11 @@ use crate::handler::Encoded;
 use axum::body::Body;
 use axum::response::Response;
 use docket_contract::error::Problem;
-use docket_contract::operations::Operation;
+use docket_contract::operations::{File, Operation};
 use docket_contract::{Code, Error, Reply};
 use futures_util::TryStreamExt;
 use http::{HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// An error as a problem (RFC 9457). `instance` is a path template, never a path: an id that is unknown and one of
 /// another organization answer with the same bytes.
@@ -51,6 +52,7 @@ fn success<O: Operation>(
     let Encoded { mut stream, length, media_type, live } = match reply {
         Reply::Typed(output) => return Ok(response(200, O::MEDIA_TYPE, typed::<O>(&output)?)),
         Reply::Encoded(encoded) => encoded,
+        Reply::File(file) => return Ok(download(file)),
     };
     if live {
         stream = live::guarded(stream, credentials());
@@ -64,6 +66,38 @@ fn success<O: Operation>(
         live::mark(&mut response);
     }
     Ok(response)
+}
+
+/// A file, from whoever wrote it: to be saved, whatever it claims to be, and never to run as a page of this server.
+fn download(file: File<Encoded>) -> Response {
+    let Encoded { stream, length, .. } = file.content;
+    let stream = stream.inspect_err(|error| tracing::error!(%error, "answer broken off"));
+    let mut response = response(200, &file.media_type, Body::from_stream(stream));
+    let headers = response.headers_mut();
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    // The characters that RFC 8187 lets stand as they are; all others are escaped, so it is a header's value.
+    const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'!')
+        .remove(b'#')
+        .remove(b'$')
+        .remove(b'&')
+        .remove(b'+')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'^')
+        .remove(b'_')
+        .remove(b'`')
+        .remove(b'|')
+        .remove(b'~');
+    let name = utf8_percent_encode(&file.name, ATTR_CHAR);
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}")) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    response
 }
 
 fn typed<O: Operation>(output: &O::Output) -> Result<Vec<u8>, Error> {

@@ -8,7 +8,7 @@ use crate::faces::common::call::{apart, host, presented};
 use crate::faces::common::params::{Params, Shape};
 use crate::faces::common::response::name_ignored;
 use crate::faces::common::{decode, idempotency, observe};
-use crate::handler::Handler;
+use crate::handler::{Handler, Upload};
 use crate::store::IdempotencyKey;
 use axum::body::Body;
 use axum::extract::Request;
@@ -126,6 +126,10 @@ async fn travel<H: Handler, O: Operation>(
             return Err(error);
         }
     };
+    if O::TAKES_FILE {
+        let file = app.memory.upload(&parts.headers, body)?;
+        return receive::<H, O>(app, &shape, Presented::of(&parts), caller, &params, file).await;
+    }
     let collected = if shape.has_body() {
         app.memory.collect(&parts.headers, body).await?
     } else {
@@ -169,6 +173,24 @@ async fn before_body<H: Handler, O: Operation>(
     let mut params = Params::read(shape, parts.uri.path(), parts.uri.query())?;
     params.take_headers(shape, &parts.headers)?;
     Ok((caller, key, params))
+}
+
+/// Decodes, calls and encodes; the file streams meanwhile.
+async fn receive<H: Handler, O: Operation>(
+    app: Arc<RestState<H>>,
+    shape: &Shape,
+    presented: Presented,
+    caller: Caller,
+    params: &Params,
+    file: Upload,
+) -> Result<Response, Error> {
+    let decoded = decode::decode::<O::Input>(shape, params, None)?;
+    let (access, known) = (Arc::clone(&app.access), caller.clone());
+    let credentials = || Credentials { access, caller: known, presented };
+    let result = app.handler.receive::<O>(caller, decoded.input, file).await;
+    let mut response = answer::<O>(result, credentials);
+    name_ignored(&mut response, &decoded.ignored);
+    Ok(response)
 }
 
 /// Decodes, calls and encodes. Holds the body's share of the memory until the answer is there.

@@ -32,6 +32,8 @@ pub(super) fn success<O: Operation>(
             out.extend_from_slice(tail(row).as_bytes());
             Ok(response(200, version.content_type(), out))
         }
+        // The table promises that such an operation has no SOAP form.
+        Reply::File(_) => Err(failed(O::NAME, &"a file has no XML form")),
         Reply::Encoded(encoded) => {
             let progress = if O::MEDIA_TYPE == "application/json" {
                 Progress::Json(Stream::new())

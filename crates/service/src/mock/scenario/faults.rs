@@ -1,7 +1,7 @@
 //! A handler around the real one that spoils calls: later answers, and errors instead of answers, as a scenario says.
 
 use super::file::{CallRule, Scenario};
-use crate::handler::{Encoded, Handler};
+use crate::handler::{Encoded, Handler, Upload};
 use docket_contract::operations::Operation;
 use docket_contract::{Caller, Error, JobId, Reply};
 use std::collections::HashMap;
@@ -39,6 +39,17 @@ impl<H: Handler> Faulty<H> {
     }
 }
 
+impl<H: Handler> Faulty<H> {
+    /// Waits, and fails, as the scenario wants it of this call.
+    async fn go_wrong(&self, operation: &'static str) -> Result<(), Error> {
+        let (delay, error) = self.spoil(operation);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        error.map_or(Ok(()), Err)
+    }
+}
+
 impl<H: Handler> Handler for Faulty<H> {
     async fn call<O: Operation>(
         &self,
@@ -46,13 +57,17 @@ impl<H: Handler> Handler for Faulty<H> {
         seed: Option<JobId>,
         input: O::Input,
     ) -> Result<Reply<O::Output, Encoded>, Error> {
-        let (delay, error) = self.spoil(O::NAME);
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
-        match error {
-            Some(error) => Err(error),
-            None => self.inner.call::<O>(caller, seed, input).await,
-        }
+        self.go_wrong(O::NAME).await?;
+        self.inner.call::<O>(caller, seed, input).await
+    }
+
+    async fn receive<O: Operation>(
+        &self,
+        caller: Caller,
+        input: O::Input,
+        file: Upload,
+    ) -> Result<Reply<O::Output, Encoded>, Error> {
+        self.go_wrong(O::NAME).await?;
+        self.inner.receive::<O>(caller, input, file).await
     }
 }

@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests, which tell by their names")]
 
 pub mod control;
+pub mod files;
 pub mod results;

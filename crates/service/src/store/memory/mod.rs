@@ -5,9 +5,11 @@
 //! bounded: what does not fit is refused as on a full disk.
 
 mod control;
+mod files;
 mod results;
 #[cfg(test)]
 mod tests;
 
 pub use control::MemoryControl;
+pub use files::MemoryFiles;
 pub use results::MemoryResults;

@@ -30,3 +30,15 @@ mod results {
 
     crate::results_suite!(open);
 }
+
+mod files {
+    use crate::store::files::FileStore;
+    use crate::store::memory::MemoryFiles;
+    use std::sync::Arc;
+
+    async fn open() -> (Arc<dyn FileStore>, ()) {
+        (Arc::new(MemoryFiles::default()), ())
+    }
+
+    crate::files_suite!(open);
+}

@@ -7,6 +7,7 @@
 mod languages;
 mod literal;
 
+use crate::faces::openapi::FILE_EXAMPLE;
 use docket_contract::Code;
 use docket_contract::operations::{Method, Operation, Visitor, walk};
 use serde_json::{Map, Value};
@@ -97,7 +98,11 @@ impl Example {
             streams: O::STREAMS,
             variables,
             query,
-            body: with_body.then_some(Value::Object(body)),
+            body: if O::TAKES_FILE {
+                serde_json::from_str(FILE_EXAMPLE).ok()
+            } else {
+                with_body.then_some(Value::Object(body))
+            },
             errors: O::ERRORS,
         }
     }

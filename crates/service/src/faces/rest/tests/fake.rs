@@ -1,19 +1,20 @@
 //! A behaviour that plays: it answers the examples and keeps nothing but what the tests ask about.
 
 use crate::access::Access;
-use crate::handler::Encoded;
+use crate::handler::{Encoded, Upload};
 use crate::store::queue::{Due, Limits, Resolved};
 use crate::store::{
-    Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency, IdempotencyKey,
-    JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredEvent, StoredJob, StoredKey, StoredReply,
-    Transition,
+    Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
+    IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
+    StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use docket_contract::caller::{Call, OwnJob};
-use docket_contract::job::{ExecutorKind, JobSpec};
+use docket_contract::job::{Attachment, ExecutorKind, JobSpec};
 use docket_contract::operations::*;
 use docket_contract::{Caller, Code, Error, Job, JobId, Role, Timestamp};
+use futures_util::TryStreamExt;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,6 +57,7 @@ impl Fake {
 
 impl Behaviour for Fake {
     type Body = Encoded;
+    type Upload = Upload;
 
     async fn start_job(&self, call: Call, input: JobSpec) -> Answer<Job> {
         let number = self.starts.fetch_add(1, Ordering::SeqCst);
@@ -155,6 +157,27 @@ impl Behaviour for Fake {
     async fn list_rerun_records(&self, _: Call, input: ListRerunRecordsInput) -> Answer<JobResultsPage> {
         self.known(input.job_id)?;
         Ok(ListRerunRecords::example().1.into())
+    }
+
+    async fn put_attachment(&self, _: Call, input: AttachmentInput, file: Upload) -> Answer<Attachment> {
+        self.known(input.job_id)?;
+        let pieces: Vec<Bytes> = file.content.try_collect().await?;
+        let content_type = file.media_type.unwrap_or_default();
+        let size = pieces.iter().map(Bytes::len).sum::<usize>() as i64;
+        Ok(Attachment { name: input.name, content_type, size, created_at: Timestamp::default() }.into())
+    }
+
+    async fn read_attachment(&self, _: Call, input: AttachmentInput) -> Answer<FileContent> {
+        self.known(input.job_id)?;
+        let length = Some(2000);
+        let stream = futures_util::stream::iter([Ok(Bytes::from(vec![b'x'; 2000]))]);
+        let content = Encoded { length, ..Encoded::new(stream) };
+        Ok(Reply::File(File { name: input.name, media_type: "text/html".to_owned(), content }))
+    }
+
+    async fn delete_attachment(&self, _: Call, input: AttachmentInput) -> Answer<Attachment> {
+        self.known(input.job_id)?;
+        Ok(DeleteAttachment::example().1.into())
     }
 
     async fn stream_job_events(&self, _: Call, input: StreamJobEventsInput) -> Answer<String> {
@@ -311,6 +334,18 @@ impl ControlStore for FakeControl {
         unknown()
     }
     async fn delete_job(&self, _: &Scope, _: JobId) -> Result<Changed, StoreError> {
+        unknown()
+    }
+    async fn put_attachment(&self, _: &Scope, _: JobId, _: NewAttachment, _: usize) -> Result<Attached, StoreError> {
+        unknown()
+    }
+    async fn read_attachment(&self, _: &Scope, _: JobId, _: &str) -> Result<Option<StoredAttachment>, StoreError> {
+        unknown()
+    }
+    async fn delete_attachment(&self, _: &Scope, _: JobId, _: &str) -> Result<Option<StoredAttachment>, StoreError> {
+        unknown()
+    }
+    async fn attachment_files(&self, _: JobId) -> Result<Vec<String>, StoreError> {
         unknown()
     }
     async fn note_storage(&self, _: JobId, _: &str) -> Result<bool, StoreError> {

@@ -113,7 +113,12 @@ impl Operation for Follow {
         (NoInput {}, ListJobTypes::example().1)
     }
 
-    async fn run<B: Behaviour>(_: &B, _: Call, _: Self::Input) -> Result<Reply<Self::Output, B::Body>, Error> {
+    async fn run<B: Behaviour>(
+        _: &B,
+        _: Call,
+        _: Self::Input,
+        _: Option<B::Upload>,
+    ) -> Result<Reply<Self::Output, B::Body>, Error> {
         Err(Error::not_found())
     }
 }

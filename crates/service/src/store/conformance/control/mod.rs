@@ -2,6 +2,7 @@
 //!
 //! Each check opens a fresh store and asks only through the trait.
 
+pub mod attachments;
 pub mod deliveries;
 pub mod events;
 pub mod jobs;
@@ -45,6 +46,8 @@ macro_rules! control_suite {
                 claims_never_hand_a_job_out_twice, each_executor_has_a_queue_of_its_own,
                 a_clock_that_goes_back_changes_no_list;
             events: every_transition_leaves_an_event, events_are_paged_and_scoped_and_go_with_the_job;
+            attachments: attachments_are_listed_replaced_and_deleted, attachments_of_an_outdated_attempt_are_refused,
+                attachments_go_with_their_job;
             deliveries: events_leave_deliveries_for_the_webhooks_that_want_them, a_job_that_is_queued_at_once_tells_it,
                 deliveries_end_or_wait_and_outlive_their_job, what_was_given_up_is_seen_as_long_as_its_job;
             lists: every_filter_alone_and_in_pairs, positions_survive_deletion, types_are_those_of_the_scope;

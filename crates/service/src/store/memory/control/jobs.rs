@@ -8,7 +8,7 @@ use crate::store::{
     StoredJob, Transition,
 };
 use docket_contract::history::{Actor, Cause, JobEvent};
-use docket_contract::job::ExecutorKind;
+use docket_contract::job::{Attachment, ExecutorKind};
 use docket_contract::{Job, JobId, Status, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -120,7 +120,7 @@ impl Jobs {
         self.find_in(scope, id).map(|place| self.shown(place)).transpose()
     }
 
-    fn find_in(&self, scope: &Scope, id: JobId) -> Option<u64> {
+    pub(super) fn find_in(&self, scope: &Scope, id: JobId) -> Option<u64> {
         let place = self.place(id)?;
         self.rows.get(&place).filter(|row| sees(scope, &row.stored.organization)).map(|_| place)
     }
@@ -314,6 +314,13 @@ impl Jobs {
         let row = self.places.remove(&id).and_then(|place| self.rows.remove(&place));
         self.events.remove(id);
         Ok(row.map_or(Changed::NotFound, |row| Changed::Done(Box::new(row.stored))))
+    }
+
+    /// Lists the attachments of a job anew.
+    pub(super) fn list_attachments(&mut self, id: JobId, attachments: Vec<Attachment>) {
+        if let Some(row) = self.place(id).and_then(|place| self.rows.get_mut(&place)) {
+            row.stored.job.attachments = attachments;
+        }
     }
 
     /// Notes that a job writes to a storage; false if there is no such job.

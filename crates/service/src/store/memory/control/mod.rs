@@ -1,18 +1,20 @@
 //! The control plane in memory.
 
+mod attachments;
 mod deliveries;
 mod events;
 mod jobs;
 mod queue;
 mod requests;
 
+use self::attachments::Attachments;
 use self::jobs::Jobs;
 use self::requests::Requests;
 use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
-    Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency, IdempotencyKey,
-    JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredEvent, StoredJob, StoredKey, StoredReply,
-    Transition,
+    Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
+    IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
+    StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
 };
 use async_trait::async_trait;
 use docket_contract::job::ExecutorKind;
@@ -32,6 +34,7 @@ pub struct MemoryControl {
 #[derive(Default)]
 struct Kept {
     jobs: Jobs,
+    attachments: Attachments,
     requests: Requests,
     keys: BTreeMap<String, StoredKey>,
 }
@@ -160,7 +163,45 @@ impl ControlStore for MemoryControl {
     }
 
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
-        self.with(|kept| kept.jobs.delete(scope, id))?
+        self.with(|kept| {
+            let deleted = kept.jobs.delete(scope, id);
+            if matches!(deleted, Ok(Changed::Done(_))) {
+                kept.attachments.delete_all(id);
+            }
+            deleted
+        })?
+    }
+
+    async fn put_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        attachment: NewAttachment,
+        most: usize,
+    ) -> Result<Attached, StoreError> {
+        self.with(|kept| kept.attachments.put(&mut kept.jobs, scope, id, attachment, most))?
+    }
+
+    async fn read_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        name: &str,
+    ) -> Result<Option<StoredAttachment>, StoreError> {
+        self.with(|kept| kept.attachments.read(&kept.jobs, scope, id, name))
+    }
+
+    async fn delete_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        name: &str,
+    ) -> Result<Option<StoredAttachment>, StoreError> {
+        self.with(|kept| kept.attachments.delete(&mut kept.jobs, scope, id, name))
+    }
+
+    async fn attachment_files(&self, id: JobId) -> Result<Vec<String>, StoreError> {
+        self.with(|kept| kept.attachments.files(id))
     }
 
     async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<bool, StoreError> {

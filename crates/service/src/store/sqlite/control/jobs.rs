@@ -1,5 +1,6 @@
 //! Single jobs: insert, read, change, delete, and the storages that they write to.
 
+use super::attachments;
 use super::counts::Owner;
 use super::deliveries;
 use super::events::{self, NewEvent};
@@ -229,6 +230,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, scope: &Scope, id: JobId) -> Result<Change
     }
     delete_tags(tx, place, &job.job.spec.tags)?;
     events::delete(tx, seq)?;
+    attachments::delete_all(tx, seq)?;
     deliveries::delete(tx, seq)?;
     tx.counts.remove(owner, status);
     Ok(Changed::Done(job))

@@ -4,6 +4,7 @@
 //! beside it (`readers`). Lists are merged from ordered walks of indexes (`plan`, `walks`, `list`). It decides nothing
 //! about jobs: statuses and conditions come in with the calls.
 
+mod attachments;
 mod connection;
 mod counts;
 mod deliveries;
@@ -29,9 +30,9 @@ use self::readers::Readers;
 use self::writer::{Tx, Writer};
 use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
-    Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency, IdempotencyKey,
-    JobChange, JobList, JobQuery, NewJob, Scope, StoreError, StoredEvent, StoredJob, StoredKey, StoredReply,
-    Transition,
+    Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
+    IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
+    StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
 };
 use async_trait::async_trait;
 use docket_contract::job::ExecutorKind;
@@ -212,6 +213,41 @@ impl ControlStore for SqliteControl {
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
         let scope = scope.clone();
         self.writer.write((), move |tx, ()| jobs::delete(tx, &scope, id)).await
+    }
+
+    async fn put_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        attachment: NewAttachment,
+        most: usize,
+    ) -> Result<Attached, StoreError> {
+        let scope = scope.clone();
+        self.writer.write((), move |tx, ()| attachments::put(tx, &scope, id, &attachment, most)).await
+    }
+
+    async fn read_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        name: &str,
+    ) -> Result<Option<StoredAttachment>, StoreError> {
+        let (scope, name) = (scope.clone(), name.to_owned());
+        self.readers.read(move |connection| attachments::read(connection, &scope, id, &name)).await
+    }
+
+    async fn delete_attachment(
+        &self,
+        scope: &Scope,
+        id: JobId,
+        name: &str,
+    ) -> Result<Option<StoredAttachment>, StoreError> {
+        let (scope, name) = (scope.clone(), name.to_owned());
+        self.writer.write((), move |tx, ()| attachments::delete(tx, &scope, id, &name)).await
+    }
+
+    async fn attachment_files(&self, id: JobId) -> Result<Vec<String>, StoreError> {
+        self.readers.read(move |connection| attachments::files(connection, id)).await
     }
 
     async fn note_storage(&self, id: JobId, storage_id: &str) -> Result<bool, StoreError> {

@@ -1,5 +1,6 @@
 //! Rows of jobs and what they mean.
 
+use super::attachments;
 use super::counts::Owner;
 use super::queue;
 use crate::store::queue::explain;
@@ -15,7 +16,11 @@ macro_rules! stored {
             "
     SELECT j.id, o.text, u.text, j.status, j.attempt, j.claimed, j.progress, j.created_at, j.modified_at, j.started_at,
         j.finished_at, j.exit_code, j.status_message, j.cancel_grace, j.cancel_reason, b.spec, b.result_data,
-        b.rerun_of, b.rerun_failed, j.expires_at, j.followed, j.wait, j.due_at
+        b.rerun_of, b.rerun_failed, j.expires_at, j.followed, j.wait, j.due_at, (
+            SELECT json_group_array(json_array(f.name, f.content_type, f.size, f.created_at))
+            FROM attachment AS f
+            WHERE f.seq = j.seq
+        )
     FROM job AS j
         JOIN job_body AS b ON b.seq = j.seq
         JOIN name AS o ON o.id = j.organization
@@ -98,7 +103,7 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         result_data: row.get(16)?,
         rerun_of: row.get::<_, Option<[u8; 16]>>(17)?.map(|id| JobId(Uuid::from_bytes(id))),
         only_failed_records: row.get(18)?,
-        attachments: Vec::new(),
+        attachments: attachments::gathered(row, 23)?,
     };
     Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, followed: row.get(20)?, cancel })
 }
