@@ -53,6 +53,9 @@ impl Row {
     async fn call(&self, server: &Server, key: Option<&str>, job: &str) -> Response {
         let mut input = self.input.as_object().expect("an object").clone();
         let mut path = self.template.replace("{jobId}", job).replace("{storageId}", "storage");
+        for (name, value) in &input {
+            path = path.replace(&format!("{{{name}}}"), value.as_str().unwrap_or_default());
+        }
         input.remove("jobId");
         input.remove("startAfter");
         let in_body = matches!(self.method, Method::Post | Method::Put);
