@@ -164,20 +164,25 @@ impl App {
             policy,
         })
         .map_err(io_error("the process executor"))?;
+        let launch = LaunchSettings {
+            url: settings.public_url.clone().unwrap_or_else(|| url(address)),
+            log_limit_bytes: settings.log_limit_bytes,
+            max_processes: (settings.max_processes > 0).then_some(settings.max_processes),
+        };
         let lane = LaneSettings {
             kind: ExecutorKind::Process,
             executor: Arc::new(executor),
             slots: settings.slots,
-            launch: LaunchSettings {
-                url: settings.public_url.clone().unwrap_or_else(|| url(address)),
-                log_limit_bytes: settings.log_limit_bytes,
-                max_processes: (settings.max_processes > 0).then_some(settings.max_processes),
-            },
+            launch: launch.clone(),
         };
         let lanes = vec![lane];
-        let executors = Executors::new(settings.executor, lanes.iter().map(|lane| lane.kind).collect());
+        let executors = Executors::new(
+            settings.executor,
+            lanes.iter().map(|lane| lane.kind).chain([ExecutorKind::Worker]).collect(),
+        );
         let executors = executors.map_err(StartError::Settings)?;
-        let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), settings.limits.clone(), lanes);
+        let engine =
+            Engine::new(control.clone(), clock.clone(), secrets.clone(), settings.limits.clone(), lanes, launch);
         // The rest of the connections is for everybody else.
         let feed = Feed::new(control.clone(), settings.max_connections / 4 * 3);
         let ids = JobIds::default();
@@ -265,11 +270,13 @@ impl App {
             drain_timeout: self.settings.shutdown_timeout,
             ..ServerOptions::default()
         };
-        let feed = self.feed;
+        let (feed, workers) = (self.feed, self.engine.workers().clone());
         let stop = async move {
             stop.await;
             // Requests that have an end get the time to come to it; these have none.
             feed.close();
+            // Claims that wait have one, but would hold the stop up.
+            workers.send_home();
         };
         let served = listener::serve(self.listener, self.router, options, stop).await;
         tracing::info!("stopping; jobs go on under their supervisor");

@@ -5,9 +5,11 @@
 
 mod jobs;
 mod results;
+mod workers;
 
 pub use jobs::*;
 pub use results::*;
+pub use workers::*;
 
 use self::jobs::example_spec;
 use crate::caller::{Call, Role};
@@ -44,24 +46,27 @@ impl Method {
     }
 }
 
-/// The resource that an operation belongs to, as on the vendor's page.
+/// The resource that an operation belongs to: those of the vendor's page, then our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
     /// Jobs.
     Jobs,
     /// Job Results.
     JobResults,
+    /// Workers.
+    Workers,
 }
 
 impl Resource {
     /// All resources, in the order of the documentation.
-    pub const ALL: [Resource; 2] = [Resource::Jobs, Resource::JobResults];
+    pub const ALL: [Resource; 3] = [Resource::Jobs, Resource::JobResults, Resource::Workers];
 
-    /// The vendor's title.
+    /// The vendor's title, or one in its manner.
     pub fn title(self) -> &'static str {
         match self {
             Resource::Jobs => "Jobs",
             Resource::JobResults => "Job Results",
+            Resource::Workers => "Workers",
         }
     }
 
@@ -70,6 +75,10 @@ impl Resource {
         match self {
             Resource::Jobs => "Jobs are executed asynchronously: they are started, watched, canceled and deleted.",
             Resource::JobResults => "What a job found out about each record: written by the job, read page by page.",
+            Resource::Workers => {
+                "Programs of your own that ask for jobs, run them wherever they are, and report their ends. A job is theirs \
+                 under a lease that they renew."
+            }
         }
     }
 }
@@ -313,6 +322,9 @@ table! {
     insert_job_results: InsertJobResults,
     delete_job_results: DeleteJobResults,
     read_job_statistics: ReadJobStatistics,
+    claim_jobs: ClaimJobs,
+    heartbeat_job: HeartbeatJob,
+    complete_job: CompleteJob,
 }
 
 /// The job that stands in the examples: the vendor's.

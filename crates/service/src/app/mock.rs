@@ -102,13 +102,14 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine, Feed), Star
     secrets::random(&mut key).map_err(io_error("the secret"))?;
     let secrets = Arc::new(Secrets::new(&key));
     let director = Arc::new(Director::new(Arc::clone(&scenario), control.clone(), clock.clone()));
+    let launch = LaunchSettings { url, log_limit_bytes: LOG_LIMIT, max_processes: None };
     let lane = LaneSettings {
         kind: ExecutorKind::Process,
         executor: Arc::clone(&director) as Arc<dyn Executor>,
         slots: scenario.slots(),
-        launch: LaunchSettings { url, log_limit_bytes: LOG_LIMIT, max_processes: None },
+        launch: launch.clone(),
     };
-    let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), Limits::default(), vec![lane]);
+    let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), Limits::default(), vec![lane], launch);
     let feed = Feed::new(control.clone(), ServerOptions::default().max_connections / 4 * 3);
     let service = Arc::new(Service {
         control: control.clone(),

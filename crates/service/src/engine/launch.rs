@@ -19,8 +19,25 @@ pub struct LaunchSettings {
     pub max_processes: Option<u64>,
 }
 
-/// The launch of a claimed job. The variables of api.md win over the job's own of the same name.
+/// The launch of a claimed job.
 pub(super) fn launch(job: &StoredJob, settings: &LaunchSettings, secrets: &Secrets) -> Launch {
+    let spec = &job.job.spec;
+    let environment = environment(job, settings, secrets);
+    let grace = spec.grace_period_seconds.unwrap_or(DEFAULT_GRACE_PERIOD_SECONDS);
+    Launch {
+        key: key(job),
+        commands: spec.commands.clone(),
+        environment,
+        log_limit_bytes: settings.log_limit_bytes,
+        grace_period: Duration::from_secs(u64::try_from(grace).unwrap_or_default()),
+        image: spec.docker_image_url.clone(),
+        limits: limits(spec, settings.max_processes),
+        time_limit: spec.timeout_seconds.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or_default())),
+    }
+}
+
+/// The environment of a claimed job's attempt. The variables of api.md win over the job's own of the same name.
+pub(super) fn environment(job: &StoredJob, settings: &LaunchSettings, secrets: &Secrets) -> Vec<(String, String)> {
     let spec = &job.job.spec;
     let mut environment: Vec<(String, String)> =
         spec.environment_variables.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect();
@@ -39,17 +56,7 @@ pub(super) fn launch(job: &StoredJob, settings: &LaunchSettings, secrets: &Secre
         let address = format!("{}/jobs/{}/rerun/records", settings.url, job.job.id);
         environment.push(("DOCKET_RECORDS_URL".to_owned(), address));
     }
-    let grace = spec.grace_period_seconds.unwrap_or(DEFAULT_GRACE_PERIOD_SECONDS);
-    Launch {
-        key: key(job),
-        commands: spec.commands.clone(),
-        environment,
-        log_limit_bytes: settings.log_limit_bytes,
-        grace_period: Duration::from_secs(u64::try_from(grace).unwrap_or_default()),
-        image: spec.docker_image_url.clone(),
-        limits: limits(spec, settings.max_processes),
-        time_limit: spec.timeout_seconds.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or_default())),
-    }
+    environment
 }
 
 /// `memoryLimit` in MB and `cpuLimit` in cores, as executors take them, and the server's bound of processes.

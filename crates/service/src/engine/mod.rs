@@ -2,7 +2,7 @@
 //!
 //! Each executor has a lane of its own (`lane`): its attempts, its room, its duties. One duty a file. `dispatch` claims
 //! and launches, `watch` records what the executor reports (`retry` says what follows), `adopt` finds the attempts of an
-//! earlier server again. Beside the lanes, `release` tells dependents of an end, `due` looks after times, and `clean`
+//! earlier server again. `workers` hands jobs out to pull workers, which need no lane. Beside the lanes, `release` tells dependents of an end, `due` looks after times, and `clean`
 //! removes what is no longer needed. No file here knows which transitions exist (the contract does), whose turn it is
 //! (the store's queue does) or how a process is started (the executor does).
 
@@ -18,9 +18,11 @@ mod pace;
 mod release;
 mod retry;
 mod watch;
+mod workers;
 
 pub use lane::LaneSettings;
 pub use launch::LaunchSettings;
+pub use workers::{Completion, Sign, Workers};
 
 use crate::clock::Clock;
 use crate::executors::{AttemptKey, ExecutorError, LogRange, LogReader};
@@ -40,6 +42,7 @@ use tokio::task::JoinSet;
 #[derive(Clone)]
 pub struct Engine {
     lanes: Arc<[Arc<Lane>]>,
+    workers: Workers,
     control: Arc<dyn ControlStore>,
     clock: Arc<dyn Clock>,
     hints: Arc<Hints>,
@@ -51,18 +54,21 @@ const LIMIT_STEP: usize = 500;
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Engine {
-    /// An engine that does nothing until [`Engine::run`]. Each kind of executor has at most one lane.
+    /// An engine that does nothing until [`Engine::run`]. Each kind of executor has at most one lane; workers need none,
+    /// but what their jobs are told (`for_workers`).
     pub fn new(
         control: Arc<dyn ControlStore>,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
         limits: Limits,
         lanes: Vec<LaneSettings>,
+        for_workers: LaunchSettings,
     ) -> Self {
         let hints = Arc::new(Hints::new(limits));
         let lane =
             |settings| Arc::new(Lane::new(control.clone(), clock.clone(), secrets.clone(), hints.clone(), settings));
-        Self { lanes: lanes.into_iter().map(lane).collect(), control, clock, hints }
+        let workers = Workers::new(control.clone(), clock.clone(), secrets.clone(), hints.clone(), for_workers);
+        Self { lanes: lanes.into_iter().map(lane).collect(), workers, control, clock, hints }
     }
 
     /// Works until `stop` says so. Jobs go on under their executor, and the next engine finds them.
@@ -78,6 +84,7 @@ impl Engine {
         let (control, clock, hints) = (&self.control, &self.clock, &self.hints);
         duties.spawn(release::run(control.clone(), clock.clone(), hints.clone(), stop.clone()));
         duties.spawn(due::run(control.clone(), clock.clone(), hints.clone(), stop.clone()));
+        duties.spawn(self.workers.clone().run(stop.clone()));
         duties.spawn(clean::run(self.control.clone(), self.clock.clone(), stop.clone()));
         self.mark_orphans().await;
         // An error says that the sender is gone, which is a stop as well.
@@ -107,8 +114,9 @@ impl Engine {
     /// A job was started.
     pub fn started(&self, job: &StoredJob) {
         match self.lane(job.executor()) {
-            Some(lane) if job.job.status == Status::Scheduled => lane.started.notify_one(),
-            _ => self.hints.changed(job),
+            _ if job.job.status != Status::Scheduled => self.hints.changed(job),
+            Some(lane) => lane.started.notify_one(),
+            None => self.workers.ready(job),
         }
     }
 
@@ -122,8 +130,16 @@ impl Engine {
         self.hints.changed(job);
     }
 
+    /// The jobs that pull workers have.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
     /// Someone asked for the end of a claimed job; the wish is durable already.
     pub async fn cancel(&self, job: &StoredJob, request: CancelRequest) {
+        if job.executor() == ExecutorKind::Worker {
+            return self.workers.cancel(job, &request);
+        }
         // Without its executor nobody can end it; the wish is passed on once the executor is back.
         let Some(lane) = self.lane(job.executor()) else { return };
         let key = key(job);

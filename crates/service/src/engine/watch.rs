@@ -168,7 +168,11 @@ fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transitio
 }
 
 /// The end of an attempt, or the delay before the next one, if the job's policy grants one.
-fn retried(end: Transition, running: Status, retry: Option<&Retry>) -> Result<Transition, IllegalTransition> {
+pub(super) fn retried(
+    end: Transition,
+    running: Status,
+    retry: Option<&Retry>,
+) -> Result<Transition, IllegalTransition> {
     let Some(retry) = retry else { return Ok(end) };
     let spread = fastrand::f64() * 2.0 - 1.0;
     let Some(delay) = retry::delay(retry, end.attempt, end.to, spread) else { return Ok(end) };
@@ -182,7 +186,7 @@ fn retried(end: Transition, running: Status, retry: Option<&Retry>) -> Result<Tr
 }
 
 /// Someone asked for the end while the attempt ended by itself: there must be no other one.
-fn cancel_retry(job: &StoredJob, now: Timestamp) -> Option<Transition> {
+pub(super) fn cancel_retry(job: &StoredJob, now: Timestamp) -> Option<Transition> {
     let request = job.cancel.as_ref().filter(|_| !job.job.status.is_terminal())?;
     let to = job.job.status.after(Event::Canceled).ok()?;
     Some(Transition {

@@ -133,7 +133,7 @@ fn reporting_attempt(caller: &Caller, named: Option<i32>) -> Result<Option<i32>,
     }
 }
 
-pub(super) fn stale_attempt() -> Error {
+pub(crate) fn stale_attempt() -> Error {
     Error::new(Code::StaleAttempt, "The report is of an attempt that is not the job's present one.")
 }
 
@@ -153,7 +153,7 @@ async fn change_job(service: &Service, caller: &Caller, id: JobId, change: JobCh
     }
 }
 
-pub(super) fn job_ended(job: &StoredJob) -> Error {
+pub(crate) fn job_ended(job: &StoredJob) -> Error {
     Error::new(Code::JobEnded, format!("The job has ended; it is {}.", job.job.status.name()))
 }
 

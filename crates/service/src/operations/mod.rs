@@ -14,6 +14,7 @@ mod rerun;
 mod results;
 mod start;
 mod webhooks;
+mod workers;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -25,11 +26,11 @@ use crate::webhooks::Guard;
 use docket_contract::caller::Call;
 use docket_contract::job::{Attachment, JobSpec};
 use docket_contract::operations::{
-    AttachmentInput, Behaviour, CancelJobInput, DeleteJobResultsInput, DeletedResults, FileContent,
-    InsertJobResultsInput, InsertSummary, JobHistory, JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes,
-    JobWebhooks, JobsPage, ListJobRunResultsInput, ListJobsInput, ListRerunRecordsInput, NoInput, ReadJobHistoryInput,
-    ReadJobLogInput, ReadJobStatisticsInput, RerunJobInput, StreamEventsInput, StreamJobEventsInput, UpdateJobInput,
-    UpdateResultDataInput,
+    AttachmentInput, Behaviour, CancelJobInput, ClaimJobsInput, ClaimedJobs, CompleteJobInput, DeleteJobResultsInput,
+    DeletedResults, FileContent, Heartbeat, HeartbeatJobInput, InsertJobResultsInput, InsertSummary, JobHistory,
+    JobInput, JobReport, JobResultsPage, JobStatistics, JobTypes, JobWebhooks, JobsPage, ListJobRunResultsInput,
+    ListJobsInput, ListRerunRecordsInput, NoInput, ReadJobHistoryInput, ReadJobLogInput, ReadJobStatisticsInput,
+    RerunJobInput, StreamEventsInput, StreamJobEventsInput, UpdateJobInput, UpdateResultDataInput,
 };
 use docket_contract::{Caller, Error, Job, JobId, Reply};
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub struct Service {
 pub use attachments::{Attachments, sweep};
 pub use executors::Executors;
 pub use gates::Gates;
-pub(crate) use jobs::cancel_message;
+pub(crate) use jobs::{cancel_message, job_ended, stale_attempt};
 pub use start::{AllowedImages, JobIds};
 
 /// The jobs that the caller may see.
@@ -185,5 +186,17 @@ impl Behaviour for Service {
 
     async fn read_job_statistics(&self, call: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
         results::statistics(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn claim_jobs(&self, call: Call, input: ClaimJobsInput) -> Answer<ClaimedJobs> {
+        workers::claim(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn heartbeat_job(&self, call: Call, input: HeartbeatJobInput) -> Answer<Heartbeat> {
+        workers::heartbeat(self, &call.caller, input).await.map(Reply::Typed)
+    }
+
+    async fn complete_job(&self, call: Call, input: CompleteJobInput) -> Answer<Job> {
+        workers::complete(self, &call.caller, input).await.map(Reply::Typed)
     }
 }

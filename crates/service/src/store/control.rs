@@ -77,7 +77,7 @@ impl NewJob {
             only_failed_records: self.rerun.is_some_and(|rerun| rerun.only_failed),
             attachments: Vec::new(),
         };
-        StoredJob { organization: self.organization, job, claimed: false, followed: false, cancel: None }
+        StoredJob { organization: self.organization, job, claimed: false, followed: false, cancel: None, lease: None }
     }
 }
 
@@ -96,6 +96,41 @@ pub struct StoredJob {
     pub followed: bool,
     /// Someone asked for its end.
     pub cancel: Option<CancelRequest>,
+    /// For a job of pull workers: who got the present attempt.
+    pub lease: Option<WorkerLease>,
+}
+
+/// Who got an attempt of a job, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerLease {
+    /// The worker's name.
+    pub worker: String,
+    /// Seconds that it may be silent.
+    pub seconds: i32,
+}
+
+/// What a pull worker claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerClaim {
+    /// Whose jobs.
+    pub organization: String,
+    /// Of one of these types; empty for any.
+    pub types: Vec<String>,
+    /// At most this many.
+    pub limit: usize,
+    /// To whom, and for how long.
+    pub lease: WorkerLease,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Which jobs of workers somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Whose.
+    pub organization: String,
+    /// Of which type; any if absent.
+    pub job_type: Option<String>,
 }
 
 impl StoredJob {
@@ -430,6 +465,14 @@ pub trait ControlStore: Send + Sync + 'static {
 
     /// Up to `limit` ended jobs that are to be removed by now, the oldest first.
     async fn expired_jobs(&self, now: Timestamp, limit: usize) -> Result<Vec<StoredJob>, StoreError>;
+
+    /// Claims ready jobs of workers for one of them: of one organization and these types, in the order of `claim_due`.
+    /// Each gets the next attempt, is marked as claimed, and is RUNNING with the same write.
+    async fn claim_for_worker(&self, claim: WorkerClaim) -> Result<Vec<StoredJob>, StoreError>;
+
+    /// For each entry the types (empty for a job without one) of up to so many jobs that are ready for workers, in the
+    /// order in which they would be claimed.
+    async fn ready_for_workers(&self, wanted: Vec<(Wanted, usize)>) -> Result<Vec<(Wanted, Vec<String>)>, StoreError>;
 
     /// All claimed jobs of an executor that have not ended: what a starting server must find again.
     async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError>;

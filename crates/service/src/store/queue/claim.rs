@@ -3,7 +3,7 @@
 use super::gates::{self, Gate, GateKind};
 use super::limits::Limits;
 use super::{Move, Rows, Wait, rank};
-use crate::store::{StoreError, StoredJob};
+use crate::store::{StoreError, StoredJob, WorkerClaim};
 use docket_contract::job::ExecutorKind;
 use docket_contract::state::Event;
 use docket_contract::{Status, Timestamp};
@@ -20,11 +20,20 @@ pub struct Claims {
     pub more: bool,
 }
 
-/// Claims up to `free` ready jobs of an executor.
+/// Who claims.
+#[derive(Clone, Copy, Debug)]
+pub enum Taker<'a> {
+    /// The engine, for this executor: a claimed job waits to be launched.
+    Executor(ExecutorKind),
+    /// A pull worker: a job that it has got is RUNNING.
+    Worker(&'a WorkerClaim),
+}
+
+/// Claims up to `free` ready jobs.
 pub fn claim<R: Rows>(
     rows: &mut R,
     limits: &Limits,
-    executor: ExecutorKind,
+    taker: Taker<'_>,
     now: Timestamp,
     free: usize,
 ) -> Result<Claims, StoreError> {
@@ -35,12 +44,15 @@ pub fn claim<R: Rows>(
         if wanted == 0 {
             return Ok(Claims { claimed, more: true });
         }
-        let ready = rows.ready(executor, wanted)?;
+        let ready = match taker {
+            Taker::Executor(executor) => rows.ready(executor, wanted)?,
+            Taker::Worker(claim) => rows.ready_for_worker(&claim.organization, &claim.types, wanted)?,
+        };
         let all = ready.len() < wanted;
         let mut called = false;
         for (key, wait) in ready {
             looks -= 1;
-            let look = look(rows, limits, key, wait, now)?;
+            let look = look(rows, limits, taker, key, wait, now)?;
             claimed.extend(look.claimed);
             called = look.called;
             // Whoever was called may go before the next one of these.
@@ -55,6 +67,16 @@ pub fn claim<R: Rows>(
     Ok(Claims { claimed, more: false })
 }
 
+/// Claims ready jobs for a worker in one step: when most of those looked at find their gates shut, it gets fewer than
+/// there may be, and asks again.
+pub fn claim_for_worker<R: Rows>(
+    rows: &mut R,
+    limits: &Limits,
+    worker: &WorkerClaim,
+) -> Result<Vec<StoredJob>, StoreError> {
+    Ok(claim(rows, limits, Taker::Worker(worker), worker.now, worker.limit)?.claimed)
+}
+
 struct Look {
     claimed: Option<StoredJob>,
     /// The job passed its call on.
@@ -62,7 +84,14 @@ struct Look {
 }
 
 /// Claims one ready job, or has it wait at the first of its gates that is shut.
-fn look<R: Rows>(rows: &mut R, limits: &Limits, key: R::Key, wait: Wait, now: Timestamp) -> Result<Look, StoreError> {
+fn look<R: Rows>(
+    rows: &mut R,
+    limits: &Limits,
+    taker: Taker<'_>,
+    key: R::Key,
+    wait: Wait,
+    now: Timestamp,
+) -> Result<Look, StoreError> {
     let job = rows.read(key)?;
     let gates = gates::of(&job, limits);
     let call = if wait == Wait::Called { rows.leave(key)?.map(|(gate, _)| gate) } else { None };
@@ -72,8 +101,12 @@ fn look<R: Rows>(rows: &mut R, limits: &Limits, key: R::Key, wait: Wait, now: Ti
             for (gate, _) in &gates {
                 rows.hold(gate, key)?;
             }
-            let job = claimed(job, now);
+            let mut job = claimed(job, now);
             rows.claim(key, &job, !gates.is_empty())?;
+            if let Taker::Worker(claim) = taker {
+                job = started(job, claim)?;
+                rows.start(key, &job)?;
+            }
             Some(job)
         }
         Some((gate, message)) => {
@@ -111,4 +144,12 @@ pub fn claimed(mut job: StoredJob, now: Timestamp) -> StoredJob {
     job.job.modified_at = now;
     (job.job.started_at, job.job.exit_code, job.job.progress) = (None, None, 0);
     job
+}
+
+/// A claimed job once its worker has got it.
+fn started(mut job: StoredJob, claim: &WorkerClaim) -> Result<StoredJob, StoreError> {
+    let started = job.job.status.after(Event::Started).map_err(|error| StoreError::Internal(error.to_string()))?;
+    (job.job.status, job.job.started_at, job.job.status_message) = (started, Some(claim.now), None);
+    job.lease = Some(claim.lease.clone());
+    Ok(job)
 }

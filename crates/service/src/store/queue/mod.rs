@@ -22,7 +22,7 @@ mod gates;
 mod limits;
 mod start;
 
-pub use claim::{Claims, claim, claimed};
+pub use claim::{Claims, Taker, claim, claim_for_worker, claimed};
 pub use dependents::{Resolved, resolve};
 pub use due::{Due, due};
 pub use explain::explain;
@@ -150,6 +150,18 @@ pub trait Rows: Reads {
 
     /// Ready jobs of an executor: SCHEDULED and not claimed, the best rank first; and whether they were called.
     fn ready(&mut self, executor: ExecutorKind, limit: usize) -> Result<Vec<(Self::Key, Wait)>, StoreError>;
+
+    /// The same for one worker: of an organization, and of one of these types, or any if there is none.
+    fn ready_for_worker(
+        &mut self,
+        organization: &str,
+        types: &[String],
+        limit: usize,
+    ) -> Result<Vec<(Self::Key, Wait)>, StoreError>;
+
+    /// A claimed job has begun under its lease: writes its status, start, message and lease, everything kept by status,
+    /// and what happened.
+    fn start(&mut self, key: Self::Key, job: &StoredJob) -> Result<(), StoreError>;
 
     /// Writes a claim: the job as `claimed` has made it, and whether it holds gates. Nothing holds it back any more.
     fn claim(&mut self, key: Self::Key, job: &StoredJob, holds: bool) -> Result<(), StoreError>;

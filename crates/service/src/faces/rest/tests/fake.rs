@@ -6,7 +6,7 @@ use crate::store::queue::{Due, Limits, Resolved};
 use crate::store::{
     Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
     IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
-    StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
+    StoredEvent, StoredJob, StoredKey, StoredReply, Transition, Wanted, WorkerClaim,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -196,6 +196,20 @@ impl Behaviour for Fake {
         Ok(ListJobWebhooks::example().1.into())
     }
 
+    async fn claim_jobs(&self, _: Call, input: ClaimJobsInput) -> Answer<ClaimedJobs> {
+        self.see(&input);
+        Ok(ClaimJobs::example().1.into())
+    }
+
+    async fn heartbeat_job(&self, _: Call, input: HeartbeatJobInput) -> Answer<Heartbeat> {
+        self.known(input.job_id)?;
+        Ok(HeartbeatJob::example().1.into())
+    }
+
+    async fn complete_job(&self, _: Call, input: CompleteJobInput) -> Answer<Job> {
+        Ok(self.known(input.job_id)?.into())
+    }
+
     async fn read_job_statistics(&self, _: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
         self.known(input.job_id)?;
         Ok(ReadJobStatistics::example().1.into())
@@ -329,6 +343,12 @@ impl ControlStore for FakeControl {
     }
     fn new_deliveries(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
+    }
+    async fn claim_for_worker(&self, _: WorkerClaim) -> Result<Vec<StoredJob>, StoreError> {
+        unknown()
+    }
+    async fn ready_for_workers(&self, _: Vec<(Wanted, usize)>) -> Result<Vec<(Wanted, Vec<String>)>, StoreError> {
+        unknown()
     }
     async fn claimed_jobs(&self, _: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
         unknown()

@@ -13,6 +13,7 @@ pub mod model;
 pub mod queue;
 pub mod requests;
 pub mod transitions;
+pub mod workers;
 
 use crate::store::{AttemptEnd, ControlStore, NewJob, Scope, StoredJob, Transition};
 use async_trait::async_trait;
@@ -62,6 +63,8 @@ macro_rules! control_suite {
                 a_forgotten_request_begins_anew, large_answers_are_not_kept, old_requests_are_forgotten_in_steps,
                 one_of_racing_requests_proceeds;
             keys: keys_are_kept_listed_and_revoked;
+            workers: a_worker_gets_running_jobs, workers_get_the_types_of_their_organization,
+                a_second_claim_is_another_attempt, workers_never_get_the_same_job;
         }
     };
     ($fixture:expr; $($room:ident: $($check:ident),+;)+) => {

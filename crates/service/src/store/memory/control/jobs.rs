@@ -2,10 +2,10 @@
 
 use super::events::Events;
 use super::queue::AtGate;
-use crate::store::queue::{self, Gate, Limits, Wait};
+use crate::store::queue::{self, Gate, Limits, Taker, Wait};
 use crate::store::{
     Changed, Delivery, DeliveryEnd, DeliveryKey, EventPage, JobChange, JobList, JobQuery, NewJob, Scope, StoreError,
-    StoredJob, Transition,
+    StoredJob, Transition, WorkerClaim,
 };
 use docket_contract::history::{Actor, Cause, JobEvent};
 use docket_contract::job::{Attachment, ExecutorKind};
@@ -252,7 +252,7 @@ impl Jobs {
         let limits = self.limits.clone();
         let mut claimed = Vec::new();
         loop {
-            let step = queue::claim(self, &limits, executor, now, free - claimed.len())?;
+            let step = queue::claim(self, &limits, Taker::Executor(executor), now, free - claimed.len())?;
             claimed.extend(step.claimed);
             if !step.more {
                 return Ok(claimed);
@@ -273,6 +273,12 @@ impl Jobs {
         jobs.sort_by_key(|stored| stored.job.expires_at);
         jobs.truncate(limit);
         jobs
+    }
+
+    /// Claims ready jobs for a worker, and starts them.
+    pub(super) fn claim_for_worker(&mut self, claim: &WorkerClaim) -> Result<Vec<StoredJob>, StoreError> {
+        let limits = self.limits.clone();
+        queue::claim_for_worker(self, &limits, claim)
     }
 
     /// All claimed jobs of an executor.

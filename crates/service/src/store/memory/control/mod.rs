@@ -14,7 +14,7 @@ use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
     Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
     IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
-    StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
+    StoredEvent, StoredJob, StoredKey, StoredReply, Transition, Wanted, WorkerClaim,
 };
 use async_trait::async_trait;
 use docket_contract::job::ExecutorKind;
@@ -109,6 +109,14 @@ impl ControlStore for MemoryControl {
 
     async fn expired_jobs(&self, now: Timestamp, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.with(|kept| kept.jobs.expired(now, limit))
+    }
+
+    async fn claim_for_worker(&self, claim: WorkerClaim) -> Result<Vec<StoredJob>, StoreError> {
+        self.with(|kept| kept.jobs.claim_for_worker(&claim))?
+    }
+
+    async fn ready_for_workers(&self, wanted: Vec<(Wanted, usize)>) -> Result<Vec<(Wanted, Vec<String>)>, StoreError> {
+        self.with(|kept| kept.jobs.ready_types(wanted))?
     }
 
     async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {

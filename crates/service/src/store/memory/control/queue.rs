@@ -2,8 +2,8 @@
 
 use super::jobs::{Jobs, event, set_end};
 use crate::store::queue::{self, Dependent, Gate, Move, Reads, Rows, Wait};
-use crate::store::{Scope, StoreError, StoredJob};
-use docket_contract::history::{Actor, JobEvent};
+use crate::store::{Scope, StoreError, StoredJob, Wanted};
+use docket_contract::history::{Actor, Cause, JobEvent};
 use docket_contract::job::{DependencyCondition, ExecutorKind};
 use docket_contract::{JobId, Status, Timestamp};
 use std::collections::BTreeSet;
@@ -59,6 +59,29 @@ impl Rows for Jobs {
         let mut ready: Vec<_> = rows.map(|(place, row)| (row.rank(), *place, row.wait)).collect();
         ready.sort_unstable_by_key(|(rank, place, _)| (*rank, *place));
         Ok(ready.into_iter().take(limit).map(|(_, place, wait)| (place, wait)).collect())
+    }
+
+    fn ready_for_worker(
+        &mut self,
+        organization: &str,
+        types: &[String],
+        limit: usize,
+    ) -> Result<Vec<(u64, Wait)>, StoreError> {
+        let ready = Rows::ready(self, ExecutorKind::Worker, usize::MAX)?.into_iter();
+        let fits = |stored: &StoredJob| {
+            let own = stored.job.spec.job_type.as_ref();
+            stored.organization == organization && (types.is_empty() || own.is_some_and(|own| types.contains(own)))
+        };
+        let fits = ready.filter(|(place, _)| self.rows.get(place).is_some_and(|row| fits(&row.stored)));
+        Ok(fits.take(limit).collect())
+    }
+
+    fn start(&mut self, key: u64, job: &StoredJob) -> Result<(), StoreError> {
+        self.at(key)?.stored = job.clone();
+        let worker = job.lease.as_ref().map_or("", |lease| &lease.worker);
+        let event = event(&job.job, Status::Scheduled, job.job.modified_at, Cause::Started, Actor::worker(worker));
+        self.events.add(job, event);
+        Ok(())
     }
 
     fn claim(&mut self, key: u64, job: &StoredJob, _holds: bool) -> Result<(), StoreError> {
@@ -225,6 +248,21 @@ impl Jobs {
             at.waiting.insert((rank, key));
         }
         Ok(())
+    }
+
+    /// The types of jobs that are ready for workers.
+    pub(super) fn ready_types(
+        &mut self,
+        wanted: Vec<(Wanted, usize)>,
+    ) -> Result<Vec<(Wanted, Vec<String>)>, StoreError> {
+        let mut found = Vec::with_capacity(wanted.len());
+        for (wanted, limit) in wanted {
+            let ready = self.ready_for_worker(&wanted.organization, wanted.job_type.as_slice(), limit)?;
+            let jobs = ready.into_iter().filter_map(|(place, _)| self.rows.get(&place));
+            let types = jobs.map(|row| row.stored.job.spec.job_type.clone().unwrap_or_default()).collect();
+            found.push((wanted, types));
+        }
+        Ok(found)
     }
 
     /// Changes a gate; one where nobody is any more goes.

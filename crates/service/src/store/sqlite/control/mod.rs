@@ -23,6 +23,7 @@ mod rows;
 mod tests;
 mod transitions;
 mod walks;
+mod workers;
 mod writer;
 
 use self::jobs::Inserted;
@@ -32,7 +33,7 @@ use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
     Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
     IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
-    StoredEvent, StoredJob, StoredKey, StoredReply, Transition,
+    StoredEvent, StoredJob, StoredKey, StoredReply, Transition, Wanted, WorkerClaim,
 };
 use async_trait::async_trait;
 use docket_contract::job::ExecutorKind;
@@ -153,6 +154,16 @@ impl ControlStore for SqliteControl {
 
     async fn expired_jobs(&self, now: Timestamp, limit: usize) -> Result<Vec<StoredJob>, StoreError> {
         self.readers.read(move |connection| queue::expired(connection, now, limit)).await
+    }
+
+    async fn claim_for_worker(&self, claim: WorkerClaim) -> Result<Vec<StoredJob>, StoreError> {
+        let limits = self.limits();
+        let work = move |tx: &mut Tx<'_>, claim: &WorkerClaim| workers::claim(tx, &limits, claim);
+        self.writer.write(claim, work).await
+    }
+
+    async fn ready_for_workers(&self, wanted: Vec<(Wanted, usize)>) -> Result<Vec<(Wanted, Vec<String>)>, StoreError> {
+        self.readers.read(move |connection| workers::ready_types(connection, wanted)).await
     }
 
     async fn claimed_jobs(&self, executor: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {

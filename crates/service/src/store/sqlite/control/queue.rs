@@ -3,6 +3,7 @@
 use super::events::{self, NewEvent};
 use super::rows;
 use super::transitions;
+use super::workers;
 use super::writer::Tx;
 use crate::store::queue::{self, Dependent, Gate, GateKind, Move, Reads, Rows, Wait};
 use crate::store::{Scope, StoreError, StoredJob};
@@ -305,6 +306,19 @@ impl Rows for Tx<'_> {
         let ready =
             statement.query_map(params![executor.number(), bound(limit)], |row| Ok((row.get(0)?, wait(row, 1)?)))?;
         Ok(ready.collect::<Result<_, _>>()?)
+    }
+
+    fn ready_for_worker(
+        &mut self,
+        organization: &str,
+        types: &[String],
+        limit: usize,
+    ) -> Result<Vec<(i64, Wait)>, StoreError> {
+        workers::ready(self.connection, organization, types, limit)
+    }
+
+    fn start(&mut self, key: i64, job: &StoredJob) -> Result<(), StoreError> {
+        workers::start(self, key, job)
     }
 
     fn claim(&mut self, key: i64, job: &StoredJob, holds: bool) -> Result<(), StoreError> {

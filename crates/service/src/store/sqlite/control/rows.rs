@@ -4,7 +4,7 @@ use super::attachments;
 use super::counts::Owner;
 use super::queue;
 use crate::store::queue::explain;
-use crate::store::{CancelRequest, Scope, StoreError, StoredJob};
+use crate::store::{CancelRequest, Scope, StoreError, StoredJob, WorkerLease};
 use docket_contract::{Job, JobId, Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ macro_rules! stored {
             "
     SELECT j.id, o.text, u.text, j.status, j.attempt, j.claimed, j.progress, j.created_at, j.modified_at, j.started_at,
         j.finished_at, j.exit_code, j.status_message, j.cancel_grace, j.cancel_reason, b.spec, b.result_data,
-        b.rerun_of, b.rerun_failed, j.expires_at, j.followed, j.wait, j.due_at, (
+        b.rerun_of, b.rerun_failed, j.expires_at, j.followed, j.wait, j.due_at, j.worker, j.lease, (
             SELECT json_group_array(json_array(f.name, f.content_type, f.size, f.created_at))
             FROM attachment AS f
             WHERE f.seq = j.seq
@@ -86,6 +86,10 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         Some(grace_period_seconds) => Some(CancelRequest { reason: row.get(14)?, grace_period_seconds }),
         None => None,
     };
+    let lease = match row.get(23)? {
+        Some(worker) => Some(WorkerLease { worker, seconds: row.get(24)? }),
+        None => None,
+    };
     let job = Job {
         id: JobId(Uuid::from_bytes(row.get(0)?)),
         spec,
@@ -103,9 +107,9 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         result_data: row.get(16)?,
         rerun_of: row.get::<_, Option<[u8; 16]>>(17)?.map(|id| JobId(Uuid::from_bytes(id))),
         only_failed_records: row.get(18)?,
-        attachments: attachments::gathered(row, 23)?,
+        attachments: attachments::gathered(row, 25)?,
     };
-    Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, followed: row.get(20)?, cancel })
+    Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, followed: row.get(20)?, cancel, lease })
 }
 
 /// The status that a column names.

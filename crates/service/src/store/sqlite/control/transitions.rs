@@ -5,7 +5,7 @@ use super::events::{self, NewEvent};
 use super::queue;
 use super::rows::{self, stored};
 use super::writer::Tx;
-use crate::store::queue::{self as turns, Claims, Limits, Wait};
+use crate::store::queue::{self as turns, Claims, Limits, Taker, Wait};
 use crate::store::{AttemptEnd, StoreError, StoredJob, Transition};
 use docket_contract::history::{Actor, Cause};
 use docket_contract::job::ExecutorKind;
@@ -113,7 +113,7 @@ pub(super) fn claim_due(
         follow(tx, &moved, from, to)?;
         events::insert(tx, &moved.event(from, to, now, Cause::Queued, &Actor::SERVER))?;
     }
-    turns::claim(tx, limits, executor, now, free)
+    turns::claim(tx, limits, Taker::Executor(executor), now, free)
 }
 
 /// All claimed jobs of an executor. A job that has ended is not claimed any more.
