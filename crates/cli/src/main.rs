@@ -15,6 +15,7 @@ mod serve;
 mod settings;
 mod validate;
 mod webhooks;
+mod work;
 mod wsdl;
 
 use crate::failure::Failure;
@@ -46,6 +47,7 @@ enum Command {
     /// Validate business partners and write a result for each; to be run as a job's command.
     ValidatePartners(Box<validate::Args>),
     Call(Box<call::Args>),
+    Work(Box<work::Args>),
     /// Write the documentation's samples as files that run.
     Samples(samples::Args),
     /// Make, list and revoke keys.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => run(bench::run(*arguments)),
         Command::ValidatePartners(arguments) => run(validate::run(*arguments)),
         Command::Call(arguments) => run(call::run(*arguments)),
+        Command::Work(arguments) => run(work::run(*arguments)),
         Command::Samples(arguments) => samples::run(&arguments),
         Command::Keys(arguments) => keys::run(arguments),
         Command::Webhooks(arguments) => webhooks::run(arguments),

@@ -13,7 +13,9 @@ async fn the_openapi_document() {
 
 #[test]
 fn the_help() {
-    for command in ["", "serve", "mock", "keys", "demo", "bench", "validate-partners", "call", "samples", "wsdl"] {
+    for command in
+        ["", "serve", "mock", "keys", "demo", "bench", "validate-partners", "call", "work", "samples", "wsdl"]
+    {
         let mut program = Command::new(BINARY);
         program.args(Some(command).filter(|command| !command.is_empty())).arg("--help").env_clear();
         let output = program.output().expect("docket --help");
