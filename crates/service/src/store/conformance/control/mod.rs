@@ -64,7 +64,8 @@ macro_rules! control_suite {
                 one_of_racing_requests_proceeds;
             keys: keys_are_kept_listed_and_revoked;
             workers: a_worker_gets_running_jobs, workers_get_the_types_of_their_organization,
-                a_second_claim_is_another_attempt, workers_never_get_the_same_job;
+                a_second_claim_is_another_attempt, workers_never_get_the_same_job,
+                a_lock_holds_for_workers_too;
         }
     };
     ($fixture:expr; $($room:ident: $($check:ident),+;)+) => {

@@ -134,3 +134,23 @@ pub async fn workers_never_get_the_same_job(fixture: &dyn Fixture) {
     query.statuses = vec![Status::Running];
     assert_eq!(store.list_jobs(query).await.unwrap().total, Some(JOBS as u64));
 }
+
+pub async fn a_lock_holds_for_workers_too(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let locked = |priority| {
+        let mut job = job("a", Some("X_JOB"), priority);
+        job.spec.locks = vec!["table".to_owned()];
+        job
+    };
+    let first = insert(&*store, locked(60)).await;
+    let second = insert(&*store, locked(50)).await;
+    let free = insert(&*store, job("a", Some("X_JOB"), 40)).await;
+    let got = store.claim_for_worker(claim("a", &["X_JOB"], 3)).await.unwrap();
+    let ids: Vec<_> = got.iter().map(|job| job.job.id).collect();
+    assert_eq!(ids, [first, free]);
+    let waiting = store.read_job(&of("a"), second).await.unwrap().unwrap();
+    assert_eq!(waiting.job.status, Status::Waiting);
+    assert_eq!(claimed(&*store, claim("a", &[], 1)).await, []);
+    go(&*store, &got[0], Status::Died, at(2)).await;
+    assert_eq!(claimed(&*store, claim("a", &[], 9)).await, [second]);
+}
