@@ -3,6 +3,7 @@
 mod docker;
 mod idle;
 mod list;
+mod pull;
 mod release;
 mod run;
 mod sse;
@@ -20,9 +21,21 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 9] = ["starts", "list", "release", "latency", "run", "peer-xargs", "sse", "docker", "idle"];
+const SCENARIOS: [&str; 11] = [
+    "starts",
+    "list",
+    "release",
+    "latency",
+    "run",
+    "peer-xargs",
+    "sse",
+    "docker",
+    "idle",
+    "pull",
+    "idle-workers",
+];
 /// Those that run only when they are asked for: they need more than a server.
-const ON_DEMAND: [&str; 4] = ["peer-xargs", "sse", "docker", "idle"];
+const ON_DEMAND: [&str; 6] = ["peer-xargs", "sse", "docker", "idle", "pull", "idle-workers"];
 /// Those that need jobs to stay where they are.
 const AT_REST: [&str; 3] = ["starts", "list", "release"];
 /// Those that need jobs to run.
@@ -48,6 +61,9 @@ const PROBE: Duration = Duration::from_secs(2);
 /// docker: containers of --docker-image one at a time, in turns with `docker run` of the same (by --only; the server and the
 ///   command `docker` use the same engine).
 /// idle: what a server without requests costs that holds --idle-ended and --idle-waiting jobs (by --only, with --pid).
+/// pull: --pulls jobs, started before, are claimed and completed by --workers pull workers (by --only).
+/// idle-workers: what --idle-workers waiting workers cost, and how fast a job finds one (by --only, with --pid; each needs a
+///   file descriptor here and at the server).
 ///
 /// With --ceiling: as many durable inserts of the same job, one a call, straight into the control plane's store by as
 /// many submitters as connections; and the same behind bare HTTP, without routing, callers or validation.
@@ -56,8 +72,8 @@ const PROBE: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Only these scenarios, separated by commas: starts, list, release, latency, run, peer-xargs, sse,
-    /// docker, idle
+    /// Only these scenarios, separated by commas: starts, list, release, latency, run, peer-xargs, sse, docker, idle,
+    /// pull, idle-workers
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<String>,
     /// Jobs of the scenario starts
@@ -111,6 +127,15 @@ pub struct Args {
     /// How long idle is measured
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     idle_seconds: u64,
+    /// Jobs of the scenario pull
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pulls: u64,
+    /// Its workers
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    workers: u16,
+    /// Workers of the scenario idle-workers
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    idle_workers: u16,
     /// Measure the ceilings of this machine in the same run
     #[arg(long)]
     ceiling: bool,
@@ -151,6 +176,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             "docker" => run.docker().await,
             "idle" => run.idle().await,
             "sse" => run.sse().await,
+            "pull" => run.pull().await,
+            "idle-workers" => run.idle_workers().await,
             _ => run.peer_xargs().await,
         };
         done.map_err(|failure| failure.context(scenario))?;
@@ -170,6 +197,9 @@ fn parameters(args: &Args) -> BTreeMap<&'static str, serde_json::Value> {
         ("latencyJobs", json!(args.latency_jobs)),
         ("readers", json!(args.readers)),
         ("sseJobs", json!(args.sse_jobs)),
+        ("pulls", json!(args.pulls)),
+        ("workers", json!(args.workers)),
+        ("idleWorkers", json!(args.idle_workers)),
         ("warmup", json!(args.warmup)),
     ])
 }
