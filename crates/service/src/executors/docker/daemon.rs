@@ -168,9 +168,14 @@ impl Daemon {
         }
     }
 
-    /// The log of a container from its start, each piece with its time in front.
-    pub fn logs(&self, name: &str, follow: bool) -> Result<BoxStream<'static, Result<LogOutput, Fault>>, Fault> {
-        let options = LogsOptions { follow, stdout: true, stderr: true, timestamps: true, ..Default::default() };
+    /// The log of a container from a second on (since 1970; zero is its start), each piece with its time in front.
+    pub fn logs(
+        &self,
+        name: &str,
+        follow: bool,
+        since: i32,
+    ) -> Result<BoxStream<'static, Result<LogOutput, Fault>>, Fault> {
+        let options = LogsOptions { follow, since, stdout: true, stderr: true, timestamps: true, ..Default::default() };
         Ok(self.client(WAIT_LIMIT)?.logs(name, Some(options)).map_err(Fault::from).boxed())
     }
 

@@ -1,5 +1,8 @@
 //! Follows the log of a container into the files of its attempt. Owns the stream and when it is over; a stream that breaks
 //! is begun again, and the sink leaves out what it has.
+//!
+//! Daemons end the following of a busy log early now and then, as if it were complete (seen with Docker 20.10). So it is
+//! never believed: what follows the container's end is one more reading, without following.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +21,13 @@ use crate::executors::files;
 
 /// Pieces that are written at once; each has at most 16 KiB.
 const BATCH: usize = 256;
-/// A stream of a container that has ended gets so long to end as well; then the rest is read without following.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-/// Between two streams.
+/// Pieces are gathered for so long: the daemon sends every line by itself.
+const GATHER: Duration = Duration::from_millis(10);
+/// After the container's end its stream may be silent for so long; then the rest is read without following.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// Between two streams, doubled each time.
 const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Streams of an ended container that fail in a row before the rest of its log is given up.
 const TRIES: u32 = 5;
 
@@ -45,17 +51,18 @@ pub async fn follow(hub: Arc<Hub>, plan: Plan, mut ended: watch::Receiver<bool>)
         }
     };
     let name = names::container(plan.key);
-    let mut failures = 0;
+    let (mut failures, mut pause) = (0, PAUSE);
+    // What an earlier server has read is told from the rest by its mark alone: the clock may have been set meanwhile.
+    let mut since = 0;
     while failures < TRIES {
         let number = hub.link.up().await;
         let was_ended = *ended.borrow();
-        match stream(&hub, &name, &mut sink, &mut ended, was_ended).await {
+        match stream(&hub, &name, since, &mut sink, &mut ended, was_ended).await {
             Ok(End::Complete) if was_ended => break,
             Ok(End::Complete) => {
-                // The container has most likely ended. If the daemon lived on, nothing was left out.
-                let told = timeout(PAUSE, ended.wait_for(|ended| *ended)).await.is_ok();
-                if told && hub.link.is(number) {
-                    break;
+                // Most likely the container has ended, which is told in a moment.
+                if timeout(pause, ended.wait_for(|ended| *ended)).await.is_err() {
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
             Ok(End::Dangling) => {}
@@ -68,6 +75,7 @@ pub async fn follow(hub: Arc<Hub>, plan: Plan, mut ended: watch::Receiver<bool>)
                 sleep(PAUSE).await;
             }
         }
+        since = sink.as_ref().map_or(0, Sink::since);
     }
     if let Some(mut sink) = sink {
         let finished = files::blocking(move || {
@@ -84,46 +92,61 @@ pub async fn follow(hub: Arc<Hub>, plan: Plan, mut ended: watch::Receiver<bool>)
 async fn stream(
     hub: &Hub,
     name: &str,
+    since: i32,
     sink: &mut Option<Sink>,
     ended: &mut watch::Receiver<bool>,
     was_ended: bool,
 ) -> Result<End, Fault> {
-    let mut batches = hub.daemon.logs(name, !was_ended)?.ready_chunks(BATCH);
+    let mut batches = hub.daemon.logs(name, !was_ended, since)?.ready_chunks(BATCH);
     if let Some(sink) = sink {
         sink.begin();
     }
     let mut drained_by = None;
+    let mut pieces = Vec::new();
+    let mut write_at = None;
     loop {
-        let drained = async {
-            match drained_by {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         let batch = tokio::select! {
             biased;
+            () = reached(write_at) => {
+                write(sink, std::mem::take(&mut pieces)).await?;
+                write_at = None;
+                continue;
+            }
             batch = batches.next() => batch,
-            () = drained => return Ok(End::Dangling),
+            () = reached(drained_by) => break write(sink, pieces).await.map(|()| End::Dangling),
             told = ended.wait_for(|ended| *ended), if drained_by.is_none() && !was_ended => {
                 drop(told);
                 drained_by = Some(Instant::now() + DRAIN_LIMIT);
                 continue;
             }
         };
-        let Some(batch) = batch else { return Ok(End::Complete) };
+        let Some(batch) = batch else { break write(sink, pieces).await.map(|()| End::Complete) };
+        drained_by = drained_by.map(|_| Instant::now() + DRAIN_LIMIT);
         let mend = hub.able().local_log;
         let mut failure = None;
-        let mut pieces = Vec::with_capacity(batch.len());
         for output in batch {
             match output {
                 Ok(output) => pieces.extend(payload(output).map(|bytes| Piece::new(bytes, mend))),
                 Err(fault) => failure = failure.or(Some(fault)),
             }
         }
-        write(sink, pieces).await?;
+        if failure.is_some() || pieces.len() >= BATCH {
+            write(sink, std::mem::take(&mut pieces)).await?;
+            write_at = None;
+        } else if write_at.is_none() {
+            write_at = Some(Instant::now() + GATHER);
+        }
         if let Some(fault) = failure {
             return Err(fault);
         }
+    }
+}
+
+/// At that time, or never.
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

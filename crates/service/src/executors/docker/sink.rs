@@ -89,7 +89,13 @@ impl Sink {
         Ok(Sink { writer, mark, file, skip: None })
     }
 
-    /// A stream begins, from the start of what the daemon has.
+    /// The second of the last piece, since 1970; zero when there is none.
+    pub fn since(&self) -> i32 {
+        let time = std::str::from_utf8(&self.mark.time).ok().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        time.and_then(|time| i32::try_from(time.as_second()).ok()).unwrap_or_default()
+    }
+
+    /// A stream begins, from the start of what the daemon has or before the mark.
     pub fn begin(&mut self) {
         let behind = self.writer.position() - self.mark.position.min(self.writer.position());
         let found = self.mark.count == 0;
@@ -240,5 +246,6 @@ mod tests {
         sink.begin();
         sink.write(vec![piece("2026-01-01T00:00:03.000000000Z three\n")]);
         assert_eq!(read(data.path(), key), b"one\nthree\n");
+        assert_eq!(sink.since(), 1_767_225_603);
     }
 }
