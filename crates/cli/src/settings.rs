@@ -2,6 +2,8 @@
 //!
 //! Every setting has one name in three spellings: `--log-limit`, `DOCKET_LOG_LIMIT`, `log-limit`.
 
+mod docker;
+
 use crate::failure::Failure;
 use crate::limits::{self, OrganizationLimits, TypeLimit};
 use clap::Args;
@@ -115,6 +117,34 @@ settings! {
     /// What becomes of a job whose memory or CPU limit this machine can't enforce: refuse or ignore [default: refuse].
     #[arg(long, env = "DOCKET_UNENFORCED_LIMITS", value_name = "WHAT")]
     unenforced_limits: UnenforcedLimits,
+    /// The container daemon for jobs whose executor is docker, such as unix:///var/run/docker.sock
+    /// [default: none; with --executor docker DOCKER_HOST, or unix:///var/run/docker.sock].
+    #[arg(long, env = "DOCKET_DOCKER_SOCKET", value_name = "SOCKET")]
+    docker_socket: String,
+    /// Most containers that run at once [default: as slots].
+    #[arg(long, env = "DOCKET_DOCKER_SLOTS", value_name = "N")]
+    docker_slots: usize,
+    /// The network of containers: bridge, none, host or the name of one [default: bridge].
+    #[arg(long, env = "DOCKET_DOCKER_NETWORK", value_name = "NETWORK")]
+    docker_network: String,
+    /// Where containers reach this server [default: public-url, or http://host.docker.internal and the port].
+    #[arg(long, env = "DOCKET_DOCKER_URL", value_name = "URL")]
+    docker_url: String,
+    /// Whom containers run as when their image says root: UID:GID; or image to let it be root [default: 65534:65534].
+    #[arg(long, env = "DOCKET_DOCKER_USER", value_name = "USER")]
+    docker_user: String,
+    /// Bytes of a container's work directory, which is in memory [default: 268435456].
+    #[arg(long, env = "DOCKET_DOCKER_WORK_SIZE", value_name = "BYTES")]
+    docker_work_size: u64,
+    /// Seconds that pulling an image may take; 0 pulls none [default: 300].
+    #[arg(long, env = "DOCKET_DOCKER_PULL_TIMEOUT", value_name = "SECONDS")]
+    docker_pull_timeout: u64,
+    /// Capabilities that containers keep, such as NET_BIND_SERVICE; repeat or separate by commas [default: none].
+    #[arg(long, env = "DOCKET_DOCKER_CAPABILITY", value_name = "NAME", value_delimiter = ',')]
+    docker_capability: Vec<String>,
+    /// Let containers write to their root file system, on the daemon's disk and without a bound [default: false].
+    #[arg(long, env = "DOCKET_DOCKER_WRITABLE_ROOT", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    docker_writable_root: bool,
     /// What to log, such as info or docket_service=debug [default: info].
     #[arg(long, env = "DOCKET_LOG", value_name = "FILTER")]
     log: String,
@@ -153,6 +183,8 @@ impl ServeArguments {
         let given = self.or(file);
         let listen = given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let slots = within("slots", given.slots.unwrap_or(cores), 0, 100_000)?;
+        let docker = docker::lane(&given, slots)?;
         let images = match given.allow_image {
             Some(images) => AllowedImages::Only(images),
             None if listen.ip().is_loopback() => AllowedImages::Any,
@@ -161,9 +193,9 @@ impl ServeArguments {
         let app = app::Settings {
             listen,
             data: given.data.unwrap_or_else(|| PathBuf::from("docket-data")),
-            slots: within("slots", given.slots.unwrap_or(cores), 0, 100_000)?,
+            slots,
             executor: given.executor.unwrap_or_default(),
-            public_url: given.public_url.map(|url| check_url(&url)).transpose()?,
+            public_url: given.public_url.map(|url| check_url("public-url", &url)).transpose()?,
             limits: limits::limits(given.jobs_per_organization, given.jobs_per_type, given.organizations)?,
             images,
             log_limit_bytes: within("log-limit", given.log_limit.unwrap_or(10 << 20), 4096, 1 << 40)?,
@@ -190,6 +222,7 @@ impl ServeArguments {
                 UnenforcedLimits::Refuse => Unenforced::Refuse,
                 UnenforcedLimits::Ignore => Unenforced::Ignore,
             },
+            docker,
         };
         if app.body_memory_bytes < app.max_body_bytes {
             return Err(Failure::usage("body-memory must be at least max-body"));
@@ -220,11 +253,11 @@ fn within<N: PartialOrd + std::fmt::Display>(name: &str, value: N, min: N, max: 
     Err(Failure::usage(format!("{name} must be from {min} to {max}, is {value}")))
 }
 
-fn check_url(url: &str) -> Result<String, Failure> {
+fn check_url(name: &str, url: &str) -> Result<String, Failure> {
     let uri: http::Uri =
-        url.parse().map_err(|error| Failure::usage(format!("public-url {url:?} is not a URL: {error}")))?;
+        url.parse().map_err(|error| Failure::usage(format!("{name} {url:?} is not a URL: {error}")))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
-        return Err(Failure::usage(format!("public-url {url:?} must begin with http:// or https:// and name a host")));
+        return Err(Failure::usage(format!("{name} {url:?} must begin with http:// or https:// and name a host")));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }

@@ -5,6 +5,7 @@ pub mod mock;
 use crate::access::Keys;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, LaneSettings, LaunchSettings};
+use crate::executors::docker::{self, DockerExecutor, DockerSettings};
 use crate::executors::process::policy::{Policy, Powers, Unenforced, Users};
 use crate::executors::process::{ProcessExecutor, ProcessSettings};
 use crate::faces::docs;
@@ -86,6 +87,19 @@ pub struct Settings {
     pub max_processes: u64,
     /// What becomes of jobs whose limits this machine can't enforce.
     pub unenforced_limits: Unenforced,
+    /// Where jobs run as containers, if they may.
+    pub docker: Option<DockerLane>,
+}
+
+/// How jobs run as containers.
+#[derive(Clone, Debug)]
+pub struct DockerLane {
+    /// The daemon and what containers may do; data directory and number are filled in at the start.
+    pub executor: DockerSettings,
+    /// Most containers at once; 0 runs none.
+    pub slots: usize,
+    /// Where containers reach this server, if the network does not tell.
+    pub url: Option<String>,
 }
 
 /// Why the server does not start.
@@ -175,11 +189,12 @@ impl App {
             slots: settings.slots,
             launch: launch.clone(),
         };
-        let lanes = vec![lane];
-        let executors = Executors::new(
-            settings.executor,
-            lanes.iter().map(|lane| lane.kind).chain([ExecutorKind::Worker]).collect(),
-        );
+        let mut lanes = vec![lane];
+        if let Some(docker) = &settings.docker {
+            lanes.push(docker_lane(&settings, docker, address)?);
+        }
+        let configured = lanes.iter().map(|lane| lane.kind).chain([ExecutorKind::Worker]).collect();
+        let executors = Executors::new(settings.executor, configured);
         let executors = executors.map_err(StartError::Settings)?;
         let engine =
             Engine::new(control.clone(), clock.clone(), secrets.clone(), settings.limits.clone(), lanes, launch);
@@ -294,6 +309,31 @@ impl App {
         self.control.close().await;
         served
     }
+}
+
+fn docker_lane(settings: &Settings, docker: &DockerLane, address: SocketAddr) -> Result<LaneSettings, StartError> {
+    let executor = DockerExecutor::new(DockerSettings {
+        data: settings.data.clone(),
+        max_running: u32::try_from(docker.slots.max(1)).unwrap_or(u32::MAX),
+        ..docker.executor.clone()
+    })
+    .map_err(io_error("the docker executor"))?;
+    let on_host = matches!(docker.executor.network.as_str(), "host" | "none");
+    let told = docker.url.clone().or_else(|| settings.public_url.clone());
+    if told.is_none() && !on_host && address.ip().is_loopback() {
+        tracing::warn!("containers can't reach a server that listens on loopback only; see docker-url and listen");
+    }
+    let by_network = || if on_host { url(address) } else { format!("http://{}:{}", docker::HOST_NAME, address.port()) };
+    Ok(LaneSettings {
+        kind: ExecutorKind::Docker,
+        executor: Arc::new(executor),
+        slots: docker.slots,
+        launch: LaunchSettings {
+            url: told.unwrap_or_else(by_network),
+            log_limit_bytes: settings.log_limit_bytes,
+            max_processes: (settings.max_processes > 0).then_some(settings.max_processes),
+        },
+    })
 }
 
 /// Ready is who can read the control plane.

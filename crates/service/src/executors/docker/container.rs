@@ -14,7 +14,7 @@ use crate::executors::Launch;
 /// The work directory: where programs start unless the image says otherwise, and their `HOME`.
 pub const WORK: &str = "/work";
 /// The name by which a container on a bridge reaches its host.
-const HOST_NAME: &str = "host.docker.internal";
+pub const HOST_NAME: &str = "host.docker.internal";
 /// The daemon keeps so much of a log, twice: what the server has not read yet survives a restart of the server.
 const DAEMON_LOG_BYTES: &str = "16m";
 /// A container dies before the server when the machine runs out of memory.
@@ -69,7 +69,7 @@ pub fn body(
         image: Some(launch.image.clone()),
         // Given as entry point, no entry point of the image stands before it.
         entrypoint: (!launch.commands.is_empty()).then(|| launch.commands.clone()),
-        env: Some(environment(launch, settings)),
+        env: Some(environment(launch)),
         user,
         working_dir: starts_at_work.then(|| WORK.to_owned()),
         labels: Some(Plan::of(launch).labels(installation)),
@@ -87,7 +87,9 @@ fn host(launch: &Launch, settings: &DockerSettings, owner: Option<(u32, u32)>, a
         (WORK.to_owned(), file_system(settings.work_bytes)),
         ("/tmp".to_owned(), file_system(settings.tmp_bytes)),
     ]);
-    let reaches_host = settings.url.as_deref().is_some_and(|url| url.contains(HOST_NAME));
+    let has_bridge = !matches!(settings.network.as_str(), "none" | "host");
+    let reaches_host =
+        has_bridge && launch.environment.iter().any(|(name, value)| name == "DOCKET_URL" && value.contains(HOST_NAME));
     HostConfig {
         network_mode: Some(settings.network.clone()),
         extra_hosts: reaches_host.then(|| vec![format!("{HOST_NAME}:host-gateway")]),
@@ -121,14 +123,11 @@ fn log(able: Abilities) -> HostConfigLogConfig {
 }
 
 /// Of a name given twice the last counts.
-fn environment(launch: &Launch, settings: &DockerSettings) -> Vec<String> {
+fn environment(launch: &Launch) -> Vec<String> {
     let mut variables = BTreeMap::from([("HOME", WORK)]);
     // The init of Docker passes signals on to the whole group of the main process, not just to it.
     variables.insert("TINI_KILL_PROCESS_GROUP", "1");
     variables.extend(launch.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    if let Some(url) = &settings.url {
-        variables.insert("DOCKET_URL", url);
-    }
     variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
@@ -210,14 +209,14 @@ mod tests {
 
     #[test]
     fn limits_and_addresses_are_passed_on() {
-        let made = made(|launch, settings, _| {
+        let made = made(|launch, _, _| {
             launch.limits.memory_bytes = Some(64 << 20);
             launch.limits.cpu_millis = Some(250);
             launch.limits.processes = Some(7);
-            launch.environment = [("A", "1"), ("A", "2"), ("DOCKET_URL", "http://127.0.0.1:8080"), ("HOME", "/h")]
-                .map(|(name, value)| (name.into(), value.into()))
-                .to_vec();
-            settings.url = Some("http://host.docker.internal:8080".into());
+            launch.environment =
+                [("A", "1"), ("A", "2"), ("DOCKET_URL", "http://host.docker.internal:8080"), ("HOME", "/h")]
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .to_vec();
         });
         let host = made.host_config.unwrap();
         assert_eq!((host.memory, host.memory_swap), (Some(64 << 20), Some(64 << 20)));

@@ -114,8 +114,7 @@ async fn stream(
             }
             batch = batches.next() => batch,
             () = reached(drained_by) => break write(sink, pieces).await.map(|()| End::Dangling),
-            told = ended.wait_for(|ended| *ended), if drained_by.is_none() && !was_ended => {
-                drop(told);
+            () = told(ended), if drained_by.is_none() && !was_ended => {
                 drained_by = Some(Instant::now() + DRAIN_LIMIT);
                 continue;
             }
@@ -140,6 +139,11 @@ async fn stream(
             return Err(fault);
         }
     }
+}
+
+/// When the container has ended. Nobody is there to tell after its attempt was given up.
+async fn told(ended: &mut watch::Receiver<bool>) {
+    let _ = ended.wait_for(|ended| *ended).await;
 }
 
 /// At that time, or never.

@@ -35,6 +35,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{AttemptKey, Executor, ExecutorError, Launch, LogRange, LogReader, Observed, files};
+pub use container::HOST_NAME;
 use hub::Hub;
 pub use settings::DockerSettings;
 

@@ -17,8 +17,6 @@ pub struct DockerSettings {
     pub max_running: u32,
     /// The network mode of containers: `bridge`, `none`, `host` or the name of a network.
     pub network: String,
-    /// Where containers reach this server; replaces `DOCKET_URL` in their environment.
-    pub url: Option<String>,
     /// Whom a container runs as.
     pub user: User,
     /// Processes and threads at a time in a container whose launch sets no limit.
@@ -46,7 +44,6 @@ impl DockerSettings {
             socket: DEFAULT_SOCKET.into(),
             max_running: 1,
             network: "bridge".into(),
-            url: None,
             user: User::NotRoot(NOBODY.into()),
             processes: 1024,
             work_bytes: 256 << 20,
