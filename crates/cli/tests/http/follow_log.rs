@@ -34,7 +34,7 @@ async fn a_log_is_followed_while_it_is_written() {
     let again = server.open(&path, &[EVENTS[0], ("last-event-id", "1:4")]).await.events().await;
     assert_eq!(format!("one\n{}", text(&again)), whole);
     let last = rest.iter().rev().find_map(|event| event.id.clone()).expect("an id");
-    assert_eq!(last, "1:9");
+    assert_eq!(last, "1:10");
     assert_eq!(text(&server.open(&path, &[EVENTS[0], ("last-event-id", &last)]).await.events().await), "");
     let behind = server.get(&format!("{path}?lastEventId=1:5")).await;
     assert_eq!(behind.text(), "w\u{fc}o\u{fffd}", "without following, too");
@@ -45,26 +45,25 @@ async fn a_log_is_followed_while_it_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_keeps_up_sees_what_is_cut_later() {
     let server = Server::with(&["--log-limit", "20000"]).await;
-    let job = server.shell("seq 1 20000; while [ ! -e go ]; do sleep 0.02; done; echo end").await;
+    let script = "for i in 1 2 3 4 5 6; do seq ${i}00000 ${i}01000; while [ ! -e go$i ]; do sleep 0.02; done; done";
+    let job = server.shell(script).await;
     let mut stream = server.open(&format!("/jobs/{job}/log"), &EVENTS).await;
     let mut events = Vec::new();
-    let log = format!("jobs/{job}/1/go");
-    loop {
-        let event = stream.event().await.expect("an event");
-        let last = event.data.ends_with("20000\n");
-        events.push(event);
-        if last {
-            break;
+    for part in 1..=6 {
+        while !text(&events).ends_with(&format!("{part}01000\n")) {
+            events.push(stream.event().await.expect("an event"));
         }
+        std::fs::write(server.data().join(format!("jobs/{job}/1/go{part}")), "").expect("written");
     }
-    std::fs::write(server.data().join(log), "").expect("written");
     events.extend(stream.events().await);
-    let followed = text(&events);
-    assert!(followed.starts_with("1\n2\n") && followed.ends_with("20000\nend\n"), "{followed}");
+    let expected: String =
+        (1..=6).flat_map(|part| part * 100_000..=part * 100_000 + 1000).map(|n| format!("{n}\n")).collect();
+    assert_eq!(text(&events), expected);
+    assert_ne!(server.log(&job).await, expected, "it was cut");
     // Whoever resumes where there is nothing any more is told so.
-    let mut again = server.open(&format!("/jobs/{job}/log"), &[EVENTS[0], ("last-event-id", "1:30000")]).await;
+    let mut again = server.open(&format!("/jobs/{job}/log"), &[EVENTS[0], ("last-event-id", "1:15000")]).await;
     let again = text(&again.events().await);
-    assert!(again.starts_with("[docket: ") && again.ends_with("20000\nend\n"), "{again}");
+    assert!(again.trim_start().starts_with("[docket: ") && again.ends_with("600999\n601000\n"), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

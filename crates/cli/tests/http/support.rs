@@ -111,7 +111,8 @@ impl Stream {
                     return Some(event);
                 }
             }
-            self.text.push_str(&self.piece().await?);
+            let piece = self.piece().await?;
+            self.text.push_str(&piece);
         }
     }
 
