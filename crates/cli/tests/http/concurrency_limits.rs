@@ -19,10 +19,10 @@ async fn jobs_over_a_limit_wait_for_room() {
     let fourth = server.held("fourth", "exit 0", json!({})).await;
     let told = format!("Waits for room: organization {organization} runs 2 of 2 jobs.");
     assert_eq!(server.until_told(&fourth, &told).await["status"], "WAITING");
-    server.open("first");
+    server.open_gate("first");
     server.until(&second, &["RUNNING"]).await;
     assert_eq!(server.get(&format!("/jobs/{fourth}")).await.ok()["status"], "WAITING");
-    server.open("third");
+    server.open_gate("third");
     server.until(&fourth, &["RUNNING"]).await;
 }
 

@@ -19,9 +19,9 @@ async fn a_job_waits_for_all_it_depends_on_and_names_them() {
     let both = format!("Waits for job {good} to be FINISHED and for job {bad} to be FAILED or DIED.");
     let job = server.until(id, &["WAITING"]).await;
     assert_eq!((&job["statusMessage"], &job["attempt"]), (&json!(both), &json!(0)));
-    server.open("good");
+    server.open_gate("good");
     server.until_told(id, &format!("Waits for job {bad} to be FAILED or DIED.")).await;
-    server.open("bad");
+    server.open_gate("bad");
     assert_eq!(server.until_ended(id).await["status"], "FINISHED");
     let history = server.get(&format!("/jobs/{id}/history")).await.ok();
     let steps: Vec<_> = history["values"].as_array().expect("events").iter().map(|event| &event["to"]).collect();
@@ -36,7 +36,7 @@ async fn what_can_t_come_true_cancels_with_the_reason() {
     let last = server.start_job(after(&[(&next, "FINISHED")])).await;
     let anyway = server.start_job(after(&[(&next, "TERMINATED")])).await;
     server.until(&next, &["WAITING"]).await;
-    server.open("gate");
+    server.open_gate("gate");
     assert_eq!(server.until_ended(&anyway).await["status"], "FINISHED");
     for (job, on, status) in [(&next, &failed, "FAILED"), (&last, &next, "CANCELED")] {
         let job = server.until_ended(job).await;
@@ -89,7 +89,7 @@ async fn a_kill_of_the_server_loses_no_dependent() {
     }
     server.until(&first, &["RUNNING"]).await;
     server.kill();
-    server.open("gate");
+    server.open_gate("gate");
     server.restart().await;
     for id in &waiting {
         assert_eq!(server.until_ended(id).await["status"], "FINISHED");

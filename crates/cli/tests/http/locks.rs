@@ -16,13 +16,13 @@ async fn one_job_holds_a_lock_and_the_others_say_who() {
     for job in [&low, &high] {
         assert_eq!(server.until_told(job, &held_by(&first)).await["status"], "WAITING");
     }
-    server.open("first");
+    server.open_gate("first");
     server.until(&high, &["RUNNING"]).await;
     server.until_told(&low, &held_by(&high)).await;
     // However it ends, the lock is free.
     server.post(&format!("/jobs/{high}/cancel"), &json!({"gracePeriodSeconds": 0})).await.ok();
     server.until(&low, &["RUNNING"]).await;
-    server.open("low");
+    server.open_gate("low");
     server.until(&low, &["FINISHED"]).await;
 }
 
@@ -38,7 +38,7 @@ async fn priority_counts_also_while_a_job_waits() {
         waiting.push(job);
     }
     server.put(&format!("/jobs/{}", waiting[2]), &json!({"priority": 60})).await.ok();
-    server.open("holder");
+    server.open_gate("holder");
     server.until(&waiting[2], &["RUNNING"]).await;
     server.until_told(&waiting[0], &format!("Waits for lock x, which job {} holds.", waiting[2])).await;
 }
@@ -55,7 +55,7 @@ async fn a_lock_outlives_the_kill_of_the_server_and_not_its_job() {
     let told = format!("Waits for lock x, which job {holder} holds.");
     assert_eq!(server.until(&waiting, &["WAITING"]).await["statusMessage"], told);
     server.kill();
-    server.open("gate");
+    server.open_gate("gate");
     server.restart().await;
     server.until(&waiting, &["FINISHED"]).await;
 }

@@ -18,7 +18,7 @@ async fn a_failed_attempt_is_followed_by_another_one() {
     let told = job["statusMessage"].as_str().expect("a message");
     assert!(told.starts_with("Attempt 2 of 3 starts after "), "{told}");
     assert!(told.ends_with(" s. The job ended with exit code 3."), "{told}");
-    server.open("gate");
+    server.open_gate("gate");
     let job = server.until(&id, &["FINISHED"]).await;
     assert_eq!((&job["attempt"], &job["exitCode"]), (&json!(2), &json!(0)));
     assert_eq!(server.log(&id).await, "attempt 2\n");

@@ -50,6 +50,6 @@ async fn time_and_dependency_are_both_waited_for() {
     let id = server.start_job(job).await;
     server.until_told(&id, &format!("Waits for job {first} to be FINISHED and for its start time, {time}.")).await;
     server.until_told(&id, &format!("Waits for job {first} to be FINISHED.")).await;
-    server.open("gate");
+    server.open_gate("gate");
     server.until(&id, &["FINISHED"]).await;
 }

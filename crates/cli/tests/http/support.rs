@@ -353,7 +353,7 @@ impl Server {
 
     /// Lets jobs go on that wait for the file `gate`.
     #[allow(dead_code, reason = "only some of the tests that share this hold jobs")]
-    pub fn open(&self, gate: &str) {
+    pub fn open_gate(&self, gate: &str) {
         std::fs::write(self.data().join(gate), "").expect("opened");
     }
 

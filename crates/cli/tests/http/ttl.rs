@@ -13,7 +13,7 @@ async fn an_expired_job_goes_with_its_log_and_results() {
     server.until(&id, &["RUNNING"]).await;
     let results = format!("/jobs/{id}/results?storageId=s");
     server.post(&results, &json!({"results": [crate::support::record("a")]})).await.ok();
-    server.open("gate");
+    server.open_gate("gate");
     let job = server.until(&kept, &["FINISHED"]).await;
     let time =
         |field: &str| job[field].as_str().expect("a time").parse::<docket_contract::Timestamp>().expect("a time");
@@ -35,7 +35,7 @@ async fn a_job_that_expired_while_the_server_was_down_goes_at_the_start() {
     let id = server.held("gate", "exit 0", json!({"ttlSecondsAfterFinished": 0})).await;
     server.until(&id, &["RUNNING"]).await;
     server.kill();
-    server.open("gate");
+    server.open_gate("gate");
     server.restart().await;
     let begin = Instant::now();
     while server.get(&format!("/jobs/{id}")).await.status != 404 {

@@ -31,6 +31,7 @@ impl Jobs {
             spec: JobSpec { docker_image_url: "host".to_owned(), ..JobSpec::default() },
             status: Status::Scheduled,
             created_at: Timestamp::default(),
+            rerun: None,
         };
         self.control.insert_job(job).await.expect("stored")
     }
@@ -50,6 +51,7 @@ impl Jobs {
             cause: Cause::Canceled,
             actor: Actor::user("ann"),
             end: AttemptEnd::default(),
+            due_at: None,
         };
         let made = self.control.transition(vec![transition]).await.expect("stored");
         assert!(made[0].is_some());

@@ -21,19 +21,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 11] = [
-    "starts",
-    "list",
-    "release",
-    "latency",
-    "run",
-    "peer-xargs",
-    "sse",
-    "docker",
-    "idle",
-    "pull",
-    "idle-workers",
-];
+const SCENARIOS: [&str; 11] =
+    ["starts", "list", "release", "latency", "run", "peer-xargs", "sse", "docker", "idle", "pull", "idle-workers"];
 /// Those that run only when they are asked for: they need more than a server.
 const ON_DEMAND: [&str; 6] = ["peer-xargs", "sse", "docker", "idle", "pull", "idle-workers"];
 /// Those that need jobs to stay where they are.
@@ -211,9 +200,9 @@ impl Run {
             return Ok(());
         }
         let (wrong, why) = if self.runs_jobs().await? {
-            (AT_REST, "the server runs its jobs; start it with --slots 0 for them")
+            (&AT_REST[..], "the server runs its jobs; start it with --slots 0 for them")
         } else {
-            (RUNNING, "the server ran no job within 2 s; start it with slots for them (the default)")
+            (&RUNNING[..], "the server ran no job within 2 s; start it with slots for them (the default)")
         };
         let left_out: Vec<_> = scenarios.iter().copied().filter(|name| wrong.contains(name)).collect();
         if left_out.is_empty() {
