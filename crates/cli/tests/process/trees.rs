@@ -59,8 +59,9 @@ async fn the_polite_signal_reaches_those_who_left_the_session() {
     let place = Place::new();
     let executor = place.connect(1);
     let wanted = launch(
-        "(setsid sh -c 'trap \"echo polite; exit\" TERM; echo ready; while :; do sleep 0.01; done' &)
-         trap 'while ! grep -q polite ../1.log; do sleep 0.01; done; exit 9' TERM; while :; do sleep 0.01; done",
+        "trap 'while ! grep -q polite ../1.log; do sleep 0.01; done; exit 9' TERM
+         (setsid sh -c 'trap \"echo polite; exit\" TERM; echo ready; while :; do sleep 0.01; done' &)
+         while :; do sleep 0.01; done",
     );
     let key = wanted.key;
     executor.launch(vec![wanted]).await.unwrap();
