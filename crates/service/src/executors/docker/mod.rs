@@ -12,6 +12,7 @@ mod end;
 mod follow;
 mod hub;
 mod image;
+mod leftover;
 mod link;
 mod names;
 mod notes;

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::end::{self, Stage, now_ms};
 use super::follow::follow;
 use super::hub::Hub;
+use super::leftover;
 use super::names::{self, Plan};
 use super::notes::{self, Moment, Notes};
 use super::start::{Failure, Start};
@@ -42,7 +43,13 @@ pub async fn drive(hub: Arc<Hub>, turn: Turn) {
     let state = match started {
         Ok(()) => Run::new(&hub, plan, &name, deadline).follow_to_end(true).await,
         // Its container goes when it is forgotten, as that of every attempt that may have run.
-        Err(Failure::Lost) => end::lost(now_ms()),
+        Err(Failure::Lost) => {
+            let swept = files::blocking(move || leftover::kill(key)).await;
+            if let Err(error) = swept {
+                tracing::warn!(attempt = %key, %error, "what is left of an attempt could not be looked for");
+            }
+            end::lost(now_ms())
+        }
         Err(Failure::Refused(reason)) => {
             if start.has_container {
                 hub.discard(key);
@@ -172,9 +179,12 @@ impl<'a> Run<'a> {
     async fn act(&mut self, act: Act, stopper: &mut Stopper) {
         let signal = match act {
             Act::TimeUp => {
-                // Noted before it is done, so that a later server knows why.
-                self.notes.timed_out = true;
-                self.write_notes().await;
+                // Who was told to end before does not end for its time.
+                if self.deadline.borrow().is_none() {
+                    // Noted before it is done, so that a later server knows why.
+                    self.notes.timed_out = true;
+                    self.write_notes().await;
+                }
                 stopper.done(act, true, Instant::now());
                 stopper.stop(Instant::now() + self.plan.grace, Instant::now());
                 return;
