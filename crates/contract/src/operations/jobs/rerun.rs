@@ -62,8 +62,8 @@ impl Operation for RerunJob {
 
     fn example() -> (Self::Input, Self::Output) {
         let id = JobId(uuid::uuid!("0192b3a0-5f1e-7c44-9d0a-6f0a51b3c7de"));
-        let output = Job { id, rerun_of: Some(example_job_id()), only_failed_records: true, ..StartJob::example().1 };
-        (RerunJobInput { job_id: example_job_id(), only_failed_records: Some(true) }, output)
+        let output = Job { id, rerun_of: Some(example_job_id()), ..StartJob::example().1 };
+        (RerunJobInput { job_id: example_job_id(), only_failed_records: Some(false) }, output)
     }
 
     run!(rerun_job);
