@@ -1,7 +1,9 @@
 use crate::support::{BINARY, PATIENCE, Server, signal};
-use crate::workers::{claim, claimed_job, complete, pull_job};
+use crate::workers::{claim, claimed_job, complete, heartbeat, pull_job, variable};
+use http::Method;
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,4 +144,95 @@ async fn a_worker_that_was_frozen_for_too_long_is_refused() {
     }
     assert_eq!(server.get(&format!("/jobs/{job}")).await.ok(), died);
     assert_eq!(claim(&server, json!({})).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worker_of_the_documentation_runs_jobs() {
+    let server = Server::start().await;
+    let guide = include_str!("../../../../docs/WORKERS.md");
+    let script = guide.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
+    let mut program = Command::new("python3");
+    program.args(["-c", script]).env("DOCKET_URL", &server.url).env_remove("DOCKET_KEY").stdin(Stdio::null());
+    let _worker = Worker(program.spawn().expect("python3"));
+    let fine = pull_job(&server, json!({"commands": ["/bin/sh", "-c", "exit $((DOCKET_ATTEMPT - 1))"]})).await;
+    let failing = pull_job(&server, json!({"commands": ["/bin/sh", "-c", "exit 3"]})).await;
+    assert_eq!(server.until_ended(&fine).await["status"], "FINISHED");
+    assert_eq!(server.until_ended(&failing).await["exitCode"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_attempt_is_tried_again_and_its_late_reports_are_refused() {
+    let server = Server::start().await;
+    let retry = json!({"maxAttempts": 2, "backoffSeconds": 0, "on": ["DIED"]});
+    let job = pull_job(&server, json!({"retry": retry, "locks": ["table"], "resultStorageId": "s"})).await;
+    let first = claim(&server, json!({"leaseSeconds": 1})).await;
+    // The lock is free as soon as the attempt is lost, and the job takes it again.
+    let second = claim(&server, json!({"waitSeconds": 60})).await;
+    assert_eq!((&second[0]["job"]["id"], &second[0]["lease"]["attempt"]), (&json!(job), &json!(2)));
+    let history = server.get(&format!("/jobs/{job}/history")).await.ok();
+    let causes: Vec<_> = history["values"].as_array().expect("values").iter().map(|event| &event["cause"]).collect();
+    assert!(causes.contains(&&json!("RETRIED")), "{causes:?}");
+
+    heartbeat(&server, &job, 1).await.problem(409, "stale_attempt");
+    complete(&server, &job, 1, 0).await.problem(409, "stale_attempt");
+    let update = json!({"progress": 50, "attempt": 1});
+    server.put(&format!("/jobs/{job}"), &update).await.problem(409, "stale_attempt");
+    // So is what the job of the first attempt does by its own key.
+    let headers = [("x-api-key", variable(&first[0], "DOCKET_TOKEN")), ("content-type", "application/json")];
+    let results = json!({"results": [crate::support::record("a")]}).to_string();
+    let insert = server.send(Method::POST, &format!("/jobs/{job}/results?storageId=s"), &headers, results).await;
+    insert.problem(409, "stale_attempt");
+    let update = json!({"progress": 50}).to_string();
+    server.send(Method::PUT, &format!("/jobs/{job}"), &headers, update).await.problem(409, "stale_attempt");
+    let report = json!({"attempt": 1, "exitCode": 0}).to_string();
+    let path = format!("/jobs/{job}/complete");
+    server.send(Method::POST, &path, &headers, report).await.problem(409, "stale_attempt");
+
+    assert_eq!(complete(&server, &job, 2, 0).await.ok()["status"], "FINISHED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_attempt_is_tried_again_once() {
+    let server = Server::start().await;
+    let job = claimed_job(&server, 60, json!({"retry": {"maxAttempts": 2, "backoffSeconds": 3600}})).await;
+    let waiting = complete(&server, &job, 1, 5).await.ok();
+    assert_eq!((&waiting["status"], &waiting["exitCode"]), (&json!("WAITING"), &json!(5)));
+    assert_eq!(complete(&server, &job, 1, 5).await.ok(), waiting, "the same report again");
+    complete(&server, &job, 1, 0).await.problem(409, "stale_attempt");
+    assert_eq!(claim(&server, json!({})).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dependent_wakes_a_worker_that_waits() {
+    let server = Arc::new(Server::start().await);
+    let first = claimed_job(&server, 60, json!({})).await;
+    let second = pull_job(&server, json!({"jobDependencies": [{"jobId": first}]})).await;
+    let waiting = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { claim(&server, json!({"waitSeconds": 60})).await }
+    });
+    complete(&server, &first, 1, 0).await.ok();
+    assert_eq!(waiting.await.expect("no panic")[0]["job"]["id"], second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_limit_is_told_and_kept() {
+    let server = Server::start().await;
+    let job = claimed_job(&server, 3600, json!({"timeoutSeconds": 1, "gracePeriodSeconds": 7})).await;
+    let silent = claimed_job(&server, 2, json!({"timeoutSeconds": 1, "gracePeriodSeconds": 0})).await;
+    let message = "The job was stopped: its time limit of 1 s was over.";
+    let begin = Instant::now();
+    let answer = loop {
+        heartbeat(&server, &silent, 1).await.ok();
+        let answer = heartbeat(&server, &job, 1).await.ok();
+        if answer["cancelRequested"] == true {
+            break answer;
+        }
+        assert!(begin.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&answer["cancelReason"], &answer["gracePeriodSeconds"]), (&json!(message), &json!(7)));
+    for ended in [complete(&server, &job, 1, 143).await.ok(), server.until_ended(&silent).await] {
+        assert_eq!((&ended["status"], &ended["statusMessage"]), (&json!("FAILED"), &json!(message)));
+    }
 }
