@@ -200,6 +200,8 @@ impl App {
             Engine::new(control.clone(), clock.clone(), secrets.clone(), settings.limits.clone(), lanes, launch);
         // The rest of the connections is for everybody else.
         let feed = Feed::new(control.clone(), settings.max_connections / 4 * 3);
+        let told = feed.clone();
+        engine.workers().on_progress(move |job| told.progress(job));
         let ids = JobIds::default();
         let run = ids.next(clock.now());
         let files = data.join(ATTACHMENTS_DIRECTORY);

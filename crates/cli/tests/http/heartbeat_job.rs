@@ -49,6 +49,18 @@ async fn a_job_lives_as_long_as_its_heartbeats() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn progress_reaches_those_who_follow_the_job() {
+    let server = Server::start().await;
+    let job = claimed_job(&server, 3600, json!({})).await;
+    let mut stream = server.open(&format!("/jobs/{job}/events"), &[]).await;
+    while stream.event().await.expect("an event").json()["to"] != "RUNNING" {}
+    let body = json!({"attempt": 1, "progress": 40, "statusMessage": "part 2"});
+    server.post(&format!("/jobs/{job}/heartbeat"), &body).await.ok();
+    let told = stream.event().await.expect("an event").json();
+    assert_eq!((&told["progress"], &told["statusMessage"]), (&json!(40), &json!("part 2")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_is_told_and_the_worker_ends_it() {
     let server = Server::start().await;
     let job = claimed_job(&server, 3600, json!({})).await;

@@ -133,7 +133,12 @@ async fn write(shared: &Shared, key: AttemptKey, progress: Progress) {
     };
     let id = JobId(key.job_id);
     match shared.control.change_job(&Scope::Everything, id, change, shared.clock.now()).await {
-        Ok(Changed::Done(_) | Changed::NotFound | Changed::Refused(_)) => {}
+        Ok(Changed::Done(job)) => {
+            if let Some(listener) = shared.listener.get() {
+                listener(&job);
+            }
+        }
+        Ok(Changed::NotFound | Changed::Refused(_)) => {}
         Err(error) => {
             tracing::warn!(%error, attempt = %key, "progress could not be written");
             shared.leases.not_written(key, progress);

@@ -22,8 +22,8 @@ use crate::store::{CancelRequest, ControlStore, StoreError, StoredJob, WorkerCla
 use docket_contract::job::{ExecutorKind, NameValue};
 use docket_contract::{Code, Error, JobId};
 use leases::Leases;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
@@ -48,7 +48,11 @@ struct Shared {
     hints: Arc<Hints>,
     /// The duties have begun: the limits of running jobs are known.
     open: AtomicBool,
+    listener: OnceLock<Listener>,
 }
+
+/// Is told of progress.
+type Listener = Box<dyn Fn(&StoredJob) + Send + Sync>;
 
 impl Workers {
     /// Hands out nothing until [`Workers::run`].
@@ -60,9 +64,14 @@ impl Workers {
         launch: LaunchSettings,
     ) -> Self {
         let (leases, waiters) = (Leases::default(), Arc::new(Waiters::new(MOST_WAITING)));
-        Self {
-            shared: Arc::new(Shared { control, clock, secrets, launch, leases, waiters, hints, open: false.into() }),
-        }
+        let (open, listener) = (false.into(), OnceLock::new());
+        let shared = Shared { control, clock, secrets, launch, leases, waiters, hints, open, listener };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Tells this one of each job's progress that came by a heartbeat, once it is durable. The first one stays.
+    pub fn on_progress(&self, listener: impl Fn(&StoredJob) + Send + Sync + 'static) {
+        let _ = self.shared.listener.set(Box::new(listener));
     }
 
     /// Takes the claimed jobs in, and works until `stop`.
