@@ -60,13 +60,12 @@ async fn many_attempts_of_a_killed_supervisor_are_lost_and_leave_nothing() {
 #[tokio::test]
 async fn many_stubborn_trees_are_canceled_without_a_survivor() {
     const GRACE: Duration = Duration::from_millis(200);
-    const AT_ONCE: usize = 10;
-    let n = count(20, 200);
+    let (n, at_once) = (count(15, 200), count(3, 10));
     for place in of_both_kinds() {
-        let executor = place.connect(u32::try_from(AT_ONCE).unwrap());
+        let executor = place.connect(u32::try_from(at_once).unwrap());
         let mut watcher = Watcher::new(&executor);
-        for _ in 0..n / AT_ONCE {
-            let (launches, keys) = stubborn(AT_ONCE);
+        for _ in 0..n / at_once {
+            let (launches, keys) = stubborn(at_once);
             executor.launch(launches).await.unwrap();
             for key in &keys {
                 patient(until_log_exists(&executor, *key)).await;
