@@ -183,9 +183,8 @@ impl Runs {
             run.time_up = None;
         }
         if first && !grace.is_zero() {
-            self.signal_tree(token, Signal::TERM);
-            // A stopped process acts on nothing but this.
-            self.signal_tree(token, Signal::CONT);
+            // A stopped process acts on nothing but the second.
+            self.signal_tree(token, &[Signal::TERM, Signal::CONT], &tree::snapshot());
         }
         if let Some(run) = self.runs.get_mut(&token) {
             // A grace beyond what the clock can tell never ends.
@@ -209,8 +208,10 @@ impl Runs {
     pub fn kill_due(&mut self, now: Instant) {
         let due = |run: &Run| run.ending.is_none() && run.kill_at.is_some_and(|at| at <= now);
         let tokens: Vec<u64> = self.runs.iter().filter(|(_, run)| due(run)).map(|(token, _)| *token).collect();
+        // A look through `/proc` costs more than all signals: one does for all trees.
+        let all = if tokens.is_empty() { Vec::new() } else { tree::snapshot() };
         for token in tokens {
-            self.signal_tree(token, Signal::KILL);
+            self.signal_tree(token, &[Signal::KILL], &all);
             if let Some(run) = self.runs.get_mut(&token) {
                 run.kill_all();
                 run.kill_at = Some(now + KILL_AGAIN);
@@ -315,14 +316,18 @@ impl Runs {
         self.runs.values().map(Run::root).collect()
     }
 
-    fn signal_tree(&self, token: u64, signal: Signal) {
+    /// Sends these signals, in this order, to a tree among the processes that were seen a moment ago.
+    fn signal_tree(&self, token: u64, signals: &[Signal], all: &[Process]) {
         let Some(run) = self.runs.get(&token) else {
             return;
         };
-        tree::signal_group(run.pid, signal);
-        let members = tree::members(&tree::snapshot(), getpid().as_raw_pid(), &run.root(), &self.roots());
-        for process in members.iter().filter(|process| process.group != run.birth.pid) {
-            tree::signal(process, signal);
+        let mut members = tree::members(all, getpid().as_raw_pid(), &run.root(), &self.roots());
+        members.retain(|process| process.group != run.birth.pid);
+        for signal in signals {
+            tree::signal_group(run.pid, *signal);
+            for process in &members {
+                tree::signal(process, *signal);
+            }
         }
     }
 }
