@@ -221,7 +221,8 @@ async fn survive(arguments: &[&str], expected: fn(&Exit) -> bool) {
         let log = whole_log(&executor, key).await;
         assert!(log.matches("started").count() <= 1, "{key} ran twice: {log}");
         match state {
-            State::Ended { exit: Exit::Code(0), .. } => assert_eq!(log, "started\nended\n", "{key}"),
+            // What it wrote while nobody was there to take it is lost.
+            State::Ended { exit: Exit::Code(0), .. } => assert!("started\nended\n".starts_with(&log), "{key}: {log}"),
             State::Ended { exit, .. } => {
                 assert!(keys.contains(&key), "{key} was not started yet: {exit:?}");
                 assert!(expected(&exit), "{key}: {exit:?}");
@@ -238,7 +239,7 @@ async fn survive(arguments: &[&str], expected: fn(&Exit) -> bool) {
 
 #[tokio::test]
 async fn a_daemon_that_is_killed_takes_its_containers_along_and_none_is_lost() {
-    survive(&[], |exit| matches!(exit, Exit::Signal(9 | 15) | Exit::Lost | Exit::Code(255))).await;
+    survive(&[], |exit| matches!(exit, Exit::Signal(9 | 15) | Exit::Lost)).await;
 }
 
 #[tokio::test]

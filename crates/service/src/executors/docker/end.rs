@@ -5,6 +5,9 @@ use bollard::models::{ContainerState, ContainerStateStatusEnum as Status};
 use super::notes::Notes;
 use crate::executors::{Exit, State, Usage};
 
+/// The code that a daemon gives to a container whose end it missed while it was away.
+const UNKNOWN: i32 = 255;
+
 /// How far a container has come.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Stage {
@@ -38,7 +41,7 @@ pub fn stage(state: &ContainerState) -> Stage {
 pub fn ended(state: &ContainerState, memory_bytes: Option<u64>, notes: &Notes) -> State {
     let started_at_ms = millis(state.started_at.as_deref()).unwrap_or_else(now_ms);
     let finished_at_ms = millis(state.finished_at.as_deref()).unwrap_or_else(now_ms).max(started_at_ms);
-    let exit = exit(state, notes.timed_out);
+    let exit = exit(state, notes);
     let mut usage = notes.usage;
     if exit == Exit::OutOfMemory {
         // It had all that it may, whatever was seen last.
@@ -59,10 +62,13 @@ pub fn lost(started_at_ms: i64) -> State {
 
 /// Docker tells 128 + n for a main process that was ended by signal n as well as for one that returned this code, as
 /// shells do for their children. The names of signals go to 31; what is beyond is a code.
-fn exit(state: &ContainerState, timed_out: bool) -> Exit {
+fn exit(state: &ContainerState, notes: &Notes) -> Exit {
     let Some(code) = state.exit_code.and_then(|code| i32::try_from(code).ok()) else { return Exit::Lost };
-    if timed_out {
+    if notes.timed_out {
         return Exit::TimedOut;
+    }
+    if code == UNKNOWN && notes.daemon_went {
+        return Exit::Lost;
     }
     if state.oom_killed == Some(true) && code != 0 {
         return Exit::OutOfMemory;
@@ -117,7 +123,7 @@ mod tests {
     fn exits_are_told_as_well_as_docker_can() {
         let told = |code: i64, oom: bool, timed_out: bool| {
             let state = ContainerState { exit_code: Some(code), oom_killed: Some(oom), ..Default::default() };
-            exit(&state, timed_out)
+            exit(&state, &Notes { timed_out, ..Notes::default() })
         };
         assert_eq!(told(0, false, false), Exit::Code(0));
         assert_eq!(told(0, true, false), Exit::Code(0), "it got over it");
@@ -127,6 +133,8 @@ mod tests {
         assert_eq!(told(137, false, true), Exit::TimedOut);
         assert_eq!(told(128, false, false), Exit::Code(128));
         assert_eq!(told(255, false, false), Exit::Code(255));
+        let missed = ContainerState { exit_code: Some(255), ..Default::default() };
+        assert_eq!(exit(&missed, &Notes { daemon_went: true, ..Notes::default() }), Exit::Lost);
         assert_eq!(told(-1, false, false), Exit::Lost);
     }
 

@@ -19,6 +19,9 @@ pub struct Notes {
     pub started: Option<Moment>,
     /// Its time was over, and it was stopped for that.
     pub timed_out: bool,
+    /// The daemon went away while it ran.
+    #[serde(default)]
+    pub daemon_went: bool,
     /// What it has used, as far as was seen.
     pub usage: Usage,
 }
@@ -73,7 +76,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("1.docker");
         assert_eq!(read(&path), Notes::default());
-        let notes = Notes { started: Some(Moment::now()), timed_out: true, usage: Usage::default() };
+        let notes = Notes { started: Some(Moment::now()), timed_out: true, ..Notes::default() };
         write(&path, &notes).unwrap();
         assert_eq!(read(&path), notes);
         fs::write(&path, "{").unwrap();

@@ -114,6 +114,7 @@ impl<'a> Run<'a> {
     async fn wait(&mut self) -> State {
         let (hub, name) = (Arc::clone(self.hub), self.name);
         let mut started_at_ms = None;
+        let number = hub.link.up().await;
         loop {
             let inspected = hub.persist(|| hub.daemon.inspect(name)).await;
             let state = match inspected {
@@ -129,7 +130,10 @@ impl<'a> Run<'a> {
                         hub.report(self.plan.key, State::Running { started_at_ms: at });
                     }
                 }
-                _ => return self.end(state).await,
+                _ => {
+                    self.notes.daemon_went |= !hub.link.is(number);
+                    return self.end(state).await;
+                }
             }
             self.until_stopped(started_at_ms.unwrap_or_else(now_ms)).await;
         }
