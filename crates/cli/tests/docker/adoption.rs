@@ -226,7 +226,8 @@ async fn survive(arguments: &[&str], expected: fn(&Exit) -> bool) {
             State::Ended { exit, .. } => {
                 assert!(keys.contains(&key), "{key} was not started yet: {exit:?}");
                 assert!(expected(&exit), "{key}: {exit:?}");
-                assert!(!log.contains("ended"), "{key}: {exit:?}");
+                // Of a lost one nobody knows how far it came.
+                assert!(exit == Exit::Lost || !log.contains("ended"), "{key}: {exit:?}");
             }
             other => panic!("{key}: {other:?}"),
         }

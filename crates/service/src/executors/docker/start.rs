@@ -157,11 +157,15 @@ impl Start<'_> {
         let daemon = &self.hub.daemon;
         // Somebody may have asked for the start before, and nobody knows what came of it.
         let mut uncertain = matches!(made, Made::Found);
+        // This call has, and the daemon went away over it.
+        let mut asked = false;
         let mut tries = 0;
         loop {
             if matches!(made, Made::Found) {
                 match self.hub.persist(|| daemon.inspect(self.name)).await {
                     Ok(found) => match stage(&found.state.unwrap_or_default()) {
+                        // A daemon that was killed during a start does not know of the process that runs.
+                        Stage::Created if asked => return Err(Failure::Lost),
                         Stage::Created => {}
                         _ => return Ok(Started::Done),
                     },
@@ -178,7 +182,7 @@ impl Start<'_> {
             made = Made::Found;
             match fault {
                 Fault::Unreachable(why) => {
-                    uncertain = true;
+                    (uncertain, asked) = (true, true);
                     self.hub.doubt(number, &why).await;
                 }
                 Fault::Answer { message, .. } if lacks_init(&message) && self.hub.able().init => {
