@@ -179,8 +179,7 @@ async fn survive(arguments: &[&str], expected: fn(&Exit) -> bool) {
     // Waiting ones as well: their turn comes when the daemon is back.
     let launches: Vec<_> = (0..count).map(|_| as_the_engine_does("echo started; sleep 4; echo ended")).collect();
     let waiting: Vec<_> = (0..3).map(|_| launch("echo started; echo ended")).collect();
-    let (keys, last): (Vec<_>, Vec<_>) =
-        (launches.iter().map(|l| l.key).collect(), waiting.iter().map(|l| l.key).collect());
+    let keys: Vec<_> = launches.iter().map(|launch| launch.key).collect();
     executor.launch(launches).await.unwrap();
     executor.launch(waiting).await.unwrap();
     let running = async {
@@ -224,7 +223,8 @@ async fn survive(arguments: &[&str], expected: fn(&Exit) -> bool) {
             // What it wrote while nobody was there to take it is lost.
             State::Ended { exit: Exit::Code(0), .. } => assert!("started\nended\n".starts_with(&log), "{key}: {log}"),
             State::Ended { exit, .. } => {
-                assert!(keys.contains(&key), "{key} was not started yet: {exit:?}");
+                // What waited either ran whole later, or its start was what the daemon went away over.
+                assert!(keys.contains(&key) || exit == Exit::Lost, "{key}: {exit:?}");
                 assert!(expected(&exit), "{key}: {exit:?}");
                 // Of a lost one nobody knows how far it came.
                 assert!(exit == Exit::Lost || !log.contains("ended"), "{key}: {exit:?}");
@@ -233,9 +233,6 @@ async fn survive(arguments: &[&str], expected: fn(&Exit) -> bool) {
         }
     }
     assert_eq!(super::processes("echo started; sleep 4"), Vec::<i32>::new(), "nothing runs that nobody knows");
-    for key in last {
-        assert!(whole_log(&executor, key).await.ends_with("ended\n"));
-    }
 }
 
 #[tokio::test]
