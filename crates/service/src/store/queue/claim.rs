@@ -93,8 +93,8 @@ fn look<R: Rows>(
     now: Timestamp,
 ) -> Result<Look, StoreError> {
     let job = rows.read(key)?;
-    let gates = gates::of(&job, limits);
-    let call = if wait == Wait::Called { rows.leave(key)?.map(|(gate, _)| gate) } else { None };
+    let (executor, gates) = (job.executor(), gates::of(&job, limits));
+    let call = if wait == Wait::Called { rows.leave(key)?.map(|left| left.gate) } else { None };
     let shut = first_shut(rows, &gates)?;
     let claimed = match &shut {
         None => {
@@ -110,7 +110,7 @@ fn look<R: Rows>(
             Some(job)
         }
         Some((gate, message)) => {
-            rows.wait_at(gate, rank(job.job.created_at, job.job.spec.priority), key)?;
+            rows.wait_at(gate, executor, rank(job.job.created_at, job.job.spec.priority), key)?;
             let held = Move::of(Event::Held, Status::Scheduled, now)?;
             rows.put(key, &Move { wait: Wait::Gate, message: Some(message.clone()), ..held })?;
             None
@@ -120,7 +120,7 @@ fn look<R: Rows>(
         // It took the gate, or it waits there again.
         Some(gate) if shut.as_ref().is_some_and(|(shut, _)| *shut == gate) => false,
         Some(gate) if shut.is_none() && gates.iter().any(|(own, _)| *own == gate) => false,
-        Some(gate) => gates::call_next(rows, &gate, now)?,
+        Some(gate) => gates::call_next(rows, &gate, executor, now)?,
         None => false,
     };
     Ok(Look { claimed, called })

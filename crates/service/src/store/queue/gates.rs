@@ -3,6 +3,7 @@
 use super::limits::Limits;
 use super::{Move, Rows, Wait};
 use crate::store::{StoreError, StoredJob};
+use docket_contract::job::ExecutorKind;
 use docket_contract::state::Event;
 use docket_contract::{Status, Timestamp};
 use std::collections::BTreeSet;
@@ -59,11 +60,25 @@ pub(super) fn of(job: &StoredJob, limits: &Limits) -> Vec<(Gate, usize)> {
     gates
 }
 
-/// The claim of a job is over: releases its gates and calls the next ones. Answers whether anybody was called.
+/// A job that was at a gate.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The gate.
+    pub gate: Gate,
+    /// What the job runs on.
+    pub executor: ExecutorKind,
+    /// It was called; otherwise it waited.
+    pub called: bool,
+}
+
+/// The claim of a job is over: releases its gates and calls the next ones, one of each executor: nobody can tell here
+/// whose has room. Answers whether anybody was called.
 pub fn release<R: Rows>(rows: &mut R, key: R::Key, at: Timestamp) -> Result<bool, StoreError> {
     let mut called = false;
     for gate in rows.release(key)? {
-        called |= call_next(rows, &gate, at)?;
+        for executor in ExecutorKind::ALL {
+            called |= call_next(rows, &gate, executor, at)?;
+        }
     }
     Ok(called)
 }
@@ -76,15 +91,20 @@ pub fn leave<R: Rows>(rows: &mut R, key: R::Key, wait: Wait, at: Timestamp) -> R
         Wait::Nothing | Wait::Retry => Ok(false),
         Wait::Start => rows.drop_dependencies(key).map(|()| false),
         Wait::Gate | Wait::Called => match rows.leave(key)? {
-            Some((gate, true)) => call_next(rows, &gate, at),
+            Some(Left { gate, executor, called: true }) => call_next(rows, &gate, executor, at),
             _ => Ok(false),
         },
     }
 }
 
-/// Calls the next one who waits at a gate, if anybody does.
-pub(super) fn call_next<R: Rows>(rows: &mut R, gate: &Gate, at: Timestamp) -> Result<bool, StoreError> {
-    let Some(key) = rows.next_at(gate)? else { return Ok(false) };
+/// Calls the next job of an executor that waits at a gate, if any does.
+pub(super) fn call_next<R: Rows>(
+    rows: &mut R,
+    gate: &Gate,
+    executor: ExecutorKind,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(key) = rows.next_at(gate, executor)? else { return Ok(false) };
     rows.call(gate, key)?;
     let queued = Move::of(Event::Queued, Status::Waiting, at)?;
     rows.put(key, &Move { wait: Wait::Called, ..queued })?;
@@ -124,11 +144,13 @@ fn call_those_with_room<R: Rows>(
             // Without a limit there is room for everybody who waits.
             let most = limits.capacity(gate).unwrap_or(usize::MAX);
             let counted = most.min(i32::MAX as usize);
-            let taken = rows.holders(gate, counted)? + rows.called(gate, counted)?;
-            let mut room = most.saturating_sub(taken);
-            while room > 0 && done < limit && call_next(rows, gate, at)? {
-                room -= 1;
-                done += 1;
+            let held = rows.holders(gate, counted)?;
+            for executor in ExecutorKind::ALL {
+                let mut room = most.saturating_sub(held + rows.called(gate, executor, counted)?);
+                while room > 0 && done < limit && call_next(rows, gate, executor, at)? {
+                    room -= 1;
+                    done += 1;
+                }
             }
             if done == limit {
                 return Ok(done);

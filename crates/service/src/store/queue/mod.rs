@@ -5,9 +5,10 @@
 //! - Its *start*: dependencies (rows, one an edge) and `startAt`. It is WAITING until neither is left.
 //! - *Gates*, which it must hold from its claim to the end of the claim: its locks, and the limits of its organization
 //!   and type. A claim takes all of a job's gates or none. A job that finds one shut waits there, in order of rank;
-//!   whoever releases a gate calls the next one: WAITING becomes SCHEDULED, and the job tries again in its turn. A
-//!   called job that does not take the gate after all (it was canceled, or another gate is shut) passes the call on.
-//!   So whenever someone waits at a gate, it is full or someone who was called is on his way.
+//!   whoever releases a gate calls the next one of each executor (one without room must not keep the others): WAITING
+//!   becomes SCHEDULED, and the job tries again in its turn. A called job that does not take the gate after all (it was
+//!   canceled, or another gate is shut) passes the call on. So whenever someone waits at a gate, it is full or someone of
+//!   his executor who was called is on his way.
 //! - A *retry delay*, which is a time like `startAt`.
 //!
 //! A job without any of these costs no row and no statement here: flags of its row tell that there is nothing to do.
@@ -26,7 +27,7 @@ pub use claim::{Claims, Taker, claim, claim_for_worker, claimed};
 pub use dependents::{Resolved, resolve};
 pub use due::{Due, due};
 pub use explain::explain;
-pub use gates::{Gate, GateKind, leave, recall, release};
+pub use gates::{Gate, GateKind, Left, leave, recall, release};
 pub use limits::{Limits, Room};
 pub use start::{Prepared, admit, is_held, prepare};
 
@@ -188,19 +189,19 @@ pub trait Rows: Reads {
     fn release(&mut self, key: Self::Key) -> Result<Vec<Gate>, StoreError>;
 
     /// The job waits at a gate.
-    fn wait_at(&mut self, gate: &Gate, rank: i64, key: Self::Key) -> Result<(), StoreError>;
+    fn wait_at(&mut self, gate: &Gate, executor: ExecutorKind, rank: i64, key: Self::Key) -> Result<(), StoreError>;
 
-    /// The job of the best rank that waits at a gate and was not called.
-    fn next_at(&mut self, gate: &Gate) -> Result<Option<Self::Key>, StoreError>;
+    /// The executor's job of the best rank that waits at a gate and was not called.
+    fn next_at(&mut self, gate: &Gate, executor: ExecutorKind) -> Result<Option<Self::Key>, StoreError>;
 
     /// The job was called to the gate where it waits.
     fn call(&mut self, gate: &Gate, key: Self::Key) -> Result<(), StoreError>;
 
-    /// How many jobs were called to a gate and have not come yet; counts no further than `most`.
-    fn called(&mut self, gate: &Gate, most: usize) -> Result<usize, StoreError>;
+    /// How many of the executor's jobs were called to a gate and have not come yet; counts no further than `most`.
+    fn called(&mut self, gate: &Gate, executor: ExecutorKind, most: usize) -> Result<usize, StoreError>;
 
-    /// The job leaves the gate where it waited or was called to; answers the gate, and whether it was called.
-    fn leave(&mut self, key: Self::Key) -> Result<Option<(Gate, bool)>, StoreError>;
+    /// The job leaves the gate where it waited or was called to; answers which.
+    fn leave(&mut self, key: Self::Key) -> Result<Option<Left>, StoreError>;
 
     /// The first gates behind this one where jobs wait that were not called.
     fn gates_with_waiters(&mut self, after: Option<&Gate>, limit: usize) -> Result<Vec<Gate>, StoreError>;

@@ -16,6 +16,7 @@ const STEPS: usize = 250;
 /// Jobs at a time; then some are deleted.
 const MOST_JOBS: usize = 60;
 const ORGANIZATIONS: [&str; 2] = ["a", "b"];
+const EXECUTORS: [ExecutorKind; 2] = [ExecutorKind::Process, ExecutorKind::Docker];
 const LOCKS: [&str; 3] = ["x", "y", "z"];
 const TYPES: [&str; 2] = ["A_JOB", "B_JOB"];
 const CONDITIONS: [DependencyCondition; 3] =
@@ -81,7 +82,8 @@ impl World<'_> {
             0..25 => self.insert().await,
             25..40 => {
                 let free = self.random.usize(0..4);
-                self.claim(free).await;
+                let executor = self.random.choice(EXECUTORS).unwrap();
+                self.claim(executor, free).await;
             }
             40..65 => self.report().await,
             65..70 => self.cancel().await,
@@ -109,6 +111,7 @@ impl World<'_> {
         }
         let organization = *self.random.choice(&ORGANIZATIONS).unwrap();
         let mut new = NewJob { created_at: self.now(), ..new_job(organization) };
+        new.spec.executor = self.random.choice(EXECUTORS);
         new.spec.priority = self.random.bool().then(|| self.random.i32(0..=100));
         new.spec.job_type = self.random.bool().then(|| (*self.random.choice(&TYPES).unwrap()).to_owned());
         new.spec.ttl_seconds_after_finished = (self.random.u8(0..4) == 0).then_some(5);
@@ -133,8 +136,8 @@ impl World<'_> {
     }
 
     /// Claims, and checks that the best jobs were chosen and no limit was broken.
-    async fn claim(&mut self, free: usize) {
-        let claimed = self.store.claim_due(ExecutorKind::Process, self.now(), free).await.unwrap();
+    async fn claim(&mut self, executor: ExecutorKind, free: usize) {
+        let claimed = self.store.claim_due(executor, self.now(), free).await.unwrap();
         assert!(claimed.len() <= free);
         let jobs = self.jobs().await;
         self.check(&jobs);
@@ -162,7 +165,8 @@ impl World<'_> {
             let place = jobs.iter().position(|other| other.job.id == job.job.id);
             (rank(job.job.created_at, job.job.spec.priority), place)
         };
-        let ready = |job: &&StoredJob| job.job.status == Status::Scheduled && !job.claimed;
+        let ready =
+            |job: &&StoredJob| job.job.status == Status::Scheduled && !job.claimed && job.executor() == executor;
         match claimed.last() {
             Some(last) if claimed.len() == free => {
                 let better = jobs.iter().filter(ready).find(|job| turn(job) < turn(last));
@@ -248,9 +252,13 @@ impl World<'_> {
     async fn run_dry(&mut self) {
         while self.store.resolve_dependents(self.now(), 3).await.unwrap().more {}
         while self.store.release_due(self.now(), 3).await.unwrap().next.is_some_and(|next| next <= self.now()) {}
-        self.claim(usize::MAX).await;
+        // An executor that takes no jobs at present keeps nobody of another one waiting.
+        let idle = if self.random.bool() { self.random.choice(EXECUTORS) } else { None };
+        for executor in EXECUTORS.into_iter().filter(|executor| Some(*executor) != idle) {
+            self.claim(executor, usize::MAX).await;
+        }
         let jobs = self.jobs().await;
-        for job in &jobs {
+        for job in jobs.iter().filter(|job| Some(job.executor()) != idle) {
             match job.job.status {
                 Status::Waiting => self.check_waiting(job, &jobs),
                 Status::Persisted | Status::Scheduled => assert!(job.claimed, "a ready job was left"),

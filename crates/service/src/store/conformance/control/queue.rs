@@ -205,6 +205,27 @@ pub async fn a_call_is_passed_on(fixture: &dyn Fixture) {
     assert_eq!(claim(store, MANY).await, []);
 }
 
+pub async fn an_executor_without_room_keeps_nobody_from_a_lock(fixture: &dyn Fixture) {
+    let store = &*fixture.open().await;
+    let holder = insert(store, locking(&["x"])).await;
+    assert_eq!(claim(store, MANY).await, [holder]);
+    let mut docker = locking(&["x"]);
+    docker.spec.executor = Some(ExecutorKind::Docker);
+    let docker = insert(store, docker).await;
+    assert_eq!(store.claim_due(ExecutorKind::Docker, at(1), MANY).await.unwrap(), []);
+    let process = insert(store, locking(&["x"])).await;
+    assert_eq!(claim(store, MANY).await, []);
+    end(store, holder, Status::Finished).await;
+    // Both are called; the better one's executor takes no job at present.
+    assert_eq!((stands(store, docker).await.0, stands(store, process).await.0), (Status::Scheduled, Status::Scheduled));
+    assert_eq!(claim(store, MANY).await, [process]);
+    assert_eq!(store.claim_due(ExecutorKind::Docker, at(1), MANY).await.unwrap(), []);
+    let told = format!("Waits for lock x, which job {process} holds.");
+    assert_eq!(stands(store, docker).await, (Status::Waiting, told));
+    end(store, process, Status::Finished).await;
+    assert_eq!(store.claim_due(ExecutorKind::Docker, at(1), MANY).await.unwrap().len(), 1);
+}
+
 fn limits(jobs: Option<usize>, types: &[(&str, usize)]) -> Limits {
     let types = types.iter().map(|(name, most)| ((*name).to_owned(), *most)).collect();
     Limits { each: Room { jobs, types }, organizations: BTreeMap::new() }

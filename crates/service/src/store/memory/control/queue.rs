@@ -1,7 +1,7 @@
 //! The rows of the queue in memory.
 
 use super::jobs::{Jobs, event, set_end};
-use crate::store::queue::{self, Dependent, Gate, Move, Reads, Rows, Wait};
+use crate::store::queue::{self, Dependent, Gate, Left, Move, Reads, Rows, Wait};
 use crate::store::{Scope, StoreError, StoredJob, Wanted};
 use docket_contract::history::{Actor, Cause, JobEvent};
 use docket_contract::job::{DependencyCondition, ExecutorKind};
@@ -136,14 +136,15 @@ impl Rows for Jobs {
         Ok(held.into_iter().collect())
     }
 
-    fn wait_at(&mut self, gate: &Gate, rank: i64, key: u64) -> Result<(), StoreError> {
+    fn wait_at(&mut self, gate: &Gate, _executor: ExecutorKind, rank: i64, key: u64) -> Result<(), StoreError> {
         self.at(key)?.at = Some(gate.clone());
         self.gates.entry(gate.clone()).or_default().waiting.insert((rank, key));
         Ok(())
     }
 
-    fn next_at(&mut self, gate: &Gate) -> Result<Option<u64>, StoreError> {
-        Ok(self.gates.get(gate).and_then(|at| at.waiting.first()).map(|(_, key)| *key))
+    fn next_at(&mut self, gate: &Gate, executor: ExecutorKind) -> Result<Option<u64>, StoreError> {
+        let waiting = self.gates.get(gate).into_iter().flat_map(|at| &at.waiting);
+        Ok(waiting.map(|(_, key)| *key).find(|key| self.runs_on(*key, executor)))
     }
 
     fn call(&mut self, gate: &Gate, key: u64) -> Result<(), StoreError> {
@@ -154,19 +155,20 @@ impl Rows for Jobs {
         Ok(())
     }
 
-    fn called(&mut self, gate: &Gate, most: usize) -> Result<usize, StoreError> {
-        Ok(self.gates.get(gate).map_or(0, |gate| gate.called.len()).min(most))
+    fn called(&mut self, gate: &Gate, executor: ExecutorKind, most: usize) -> Result<usize, StoreError> {
+        let called = self.gates.get(gate).into_iter().flat_map(|at| &at.called);
+        Ok(called.filter(|key| self.runs_on(**key, executor)).count().min(most))
     }
 
-    fn leave(&mut self, key: u64) -> Result<Option<(Gate, bool)>, StoreError> {
+    fn leave(&mut self, key: u64) -> Result<Option<Left>, StoreError> {
         let row = self.at(key)?;
-        let (rank, gate) = (row.rank(), row.at.take());
+        let (rank, executor, gate) = (row.rank(), row.stored.executor(), row.at.take());
         let Some(gate) = gate else { return Ok(None) };
         let called = self.change_gate(&gate, |at| {
             at.waiting.remove(&(rank, key));
             at.called.remove(&key)
         });
-        Ok(Some((gate, called)))
+        Ok(Some(Left { gate, executor, called }))
     }
 
     fn gates_with_waiters(&mut self, after: Option<&Gate>, limit: usize) -> Result<Vec<Gate>, StoreError> {
@@ -238,6 +240,10 @@ impl Rows for Jobs {
 }
 
 impl Jobs {
+    fn runs_on(&self, key: u64, executor: ExecutorKind) -> bool {
+        self.rows.get(&key).is_some_and(|row| row.stored.executor() == executor)
+    }
+
     /// A job that waits at a gate has another rank than before.
     pub(super) fn move_rank(&mut self, key: u64, before: i64) -> Result<(), StoreError> {
         let row = self.at(key)?;

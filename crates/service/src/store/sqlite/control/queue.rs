@@ -5,7 +5,7 @@ use super::rows;
 use super::transitions;
 use super::workers;
 use super::writer::Tx;
-use crate::store::queue::{self, Dependent, Gate, GateKind, Move, Reads, Rows, Wait};
+use crate::store::queue::{self, Dependent, Gate, GateKind, Left, Move, Reads, Rows, Wait};
 use crate::store::{Scope, StoreError, StoredJob};
 use docket_contract::history::Actor;
 use docket_contract::job::{DependencyCondition, ExecutorKind};
@@ -103,13 +103,13 @@ const RELEASED: &str = "
     SET holds = 0
     WHERE seq = ?1";
 const WAIT_AT: &str = "
-    INSERT INTO gate_waiter (seq, organization, kind, name, called, rank)
-    VALUES (?1, ?2, ?3, ?4, 0, ?5)";
+    INSERT INTO gate_waiter (seq, organization, kind, name, called, executor, rank)
+    VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)";
 /// By `gate_waiter_by_turn`.
 const NEXT_AT: &str = "
     SELECT seq
     FROM gate_waiter INDEXED BY gate_waiter_by_turn
-    WHERE organization = ?1 AND kind = ?2 AND name = ?3 AND called = 0
+    WHERE organization = ?1 AND kind = ?2 AND name = ?3 AND called = 0 AND executor = ?4
     ORDER BY rank, seq
     LIMIT 1";
 /// By the primary key.
@@ -123,14 +123,14 @@ const CALLED_TO: &str = "
     FROM (
         SELECT 1
         FROM gate_waiter INDEXED BY gate_waiter_by_turn
-        WHERE organization = ?1 AND kind = ?2 AND name = ?3 AND called = 1
+        WHERE organization = ?1 AND kind = ?2 AND name = ?3 AND called = 1 AND executor = ?5
         LIMIT ?4
     )";
 /// By the primary key.
 const LEAVE: &str = "
     DELETE FROM gate_waiter
     WHERE seq = ?1
-    RETURNING organization, kind, name, called";
+    RETURNING organization, kind, name, called, executor";
 /// By the primary key.
 const NAME: &str = "
     SELECT text
@@ -250,6 +250,11 @@ fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<GateKind> {
     GateKind::from_number(number).ok_or_else(|| unknown(column, number))
 }
 
+fn executor(row: &Row<'_>, column: usize) -> rusqlite::Result<ExecutorKind> {
+    let number = number(row, column)?;
+    ExecutorKind::ALL.get(usize::from(number)).copied().ok_or_else(|| unknown(column, number))
+}
+
 fn gate(row: &Row<'_>) -> rusqlite::Result<Gate> {
     Ok(Gate { organization: row.get(0)?, kind: kind(row, 1)?, name: row.get(2)? })
 }
@@ -350,7 +355,10 @@ impl Rows for Tx<'_> {
     }
 
     fn holders(&mut self, gate: &Gate, most: usize) -> Result<usize, StoreError> {
-        self.count(HOLDERS, gate, most)
+        let organization = self.organization(gate)?;
+        let gate = params![organization, gate.kind.number(), gate.name, bound(most)];
+        let counted: i64 = self.connection.prepare_cached(HOLDERS)?.query_row(gate, |row| row.get(0))?;
+        Ok(usize::try_from(counted).unwrap_or_default())
     }
 
     fn claimed(&mut self) -> Result<Vec<i64>, StoreError> {
@@ -379,17 +387,17 @@ impl Rows for Tx<'_> {
         Ok(gates)
     }
 
-    fn wait_at(&mut self, gate: &Gate, rank: i64, key: i64) -> Result<(), StoreError> {
+    fn wait_at(&mut self, gate: &Gate, executor: ExecutorKind, rank: i64, key: i64) -> Result<(), StoreError> {
         let organization = self.organization(gate)?;
-        let row = params![key, organization, gate.kind.number(), gate.name, rank];
+        let row = params![key, organization, gate.kind.number(), gate.name, executor.number(), rank];
         self.connection.prepare_cached(WAIT_AT)?.execute(row)?;
         Ok(())
     }
 
-    fn next_at(&mut self, gate: &Gate) -> Result<Option<i64>, StoreError> {
+    fn next_at(&mut self, gate: &Gate, executor: ExecutorKind) -> Result<Option<i64>, StoreError> {
         let organization = self.organization(gate)?;
-        let mut statement = self.connection.prepare_cached(NEXT_AT)?;
-        Ok(statement.query_row(params![organization, gate.kind.number(), gate.name], |row| row.get(0)).optional()?)
+        let gate = params![organization, gate.kind.number(), gate.name, executor.number()];
+        Ok(self.connection.prepare_cached(NEXT_AT)?.query_row(gate, |row| row.get(0)).optional()?)
     }
 
     fn call(&mut self, _gate: &Gate, key: i64) -> Result<(), StoreError> {
@@ -397,18 +405,20 @@ impl Rows for Tx<'_> {
         Ok(())
     }
 
-    fn called(&mut self, gate: &Gate, most: usize) -> Result<usize, StoreError> {
-        self.count(CALLED_TO, gate, most)
+    fn called(&mut self, gate: &Gate, executor: ExecutorKind, most: usize) -> Result<usize, StoreError> {
+        let organization = self.organization(gate)?;
+        let gate = params![organization, gate.kind.number(), gate.name, bound(most), executor.number()];
+        let counted: i64 = self.connection.prepare_cached(CALLED_TO)?.query_row(gate, |row| row.get(0))?;
+        Ok(usize::try_from(counted).unwrap_or_default())
     }
 
-    fn leave(&mut self, key: i64) -> Result<Option<(Gate, bool)>, StoreError> {
-        let left = self
-            .connection
-            .prepare_cached(LEAVE)?
-            .query_row(params![key], |row| Ok((row.get::<_, i64>(0)?, kind(row, 1)?, row.get(2)?, row.get(3)?)));
-        let Some((organization, kind, name, called)) = left.optional()? else { return Ok(None) };
+    fn leave(&mut self, key: i64) -> Result<Option<Left>, StoreError> {
+        let left = self.connection.prepare_cached(LEAVE)?.query_row(params![key], |row| {
+            Ok((row.get::<_, i64>(0)?, kind(row, 1)?, row.get(2)?, row.get(3)?, executor(row, 4)?))
+        });
+        let Some((organization, kind, name, called, executor)) = left.optional()? else { return Ok(None) };
         let organization = self.connection.prepare_cached(NAME)?.query_row(params![organization], |row| row.get(0))?;
-        Ok(Some((Gate { organization, kind, name }, called)))
+        Ok(Some(Left { gate: Gate { organization, kind, name }, executor, called }))
     }
 
     fn gates_with_waiters(&mut self, after: Option<&Gate>, limit: usize) -> Result<Vec<Gate>, StoreError> {
@@ -485,13 +495,6 @@ impl Rows for Tx<'_> {
 impl Tx<'_> {
     fn organization(&mut self, gate: &Gate) -> Result<i64, StoreError> {
         self.names.number(self.connection, &gate.organization)
-    }
-
-    fn count(&mut self, sql: &'static str, gate: &Gate, most: usize) -> Result<usize, StoreError> {
-        let organization = self.organization(gate)?;
-        let gate = params![organization, gate.kind.number(), gate.name, bound(most)];
-        let counted: i64 = self.connection.prepare_cached(sql)?.query_row(gate, |row| row.get(0))?;
-        Ok(usize::try_from(counted).unwrap_or_default())
     }
 }
 

@@ -39,10 +39,11 @@ CREATE TABLE gate_waiter (
     kind         INTEGER NOT NULL,
     name         TEXT NOT NULL,
     called       INTEGER NOT NULL CHECK (called IN (0, 1)),
+    executor     INTEGER NOT NULL,
     rank         INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX gate_waiter_by_turn ON gate_waiter (organization, kind, name, called, rank);
+CREATE INDEX gate_waiter_by_turn ON gate_waiter (organization, kind, name, called, executor, rank);
 
 -- Open dependencies: `seq` waits for `upstream`. A resolved one is removed. `condition` is condition_number.
 CREATE TABLE dependency (

@@ -155,7 +155,7 @@ const CONTRADICTIONS: [&str; 12] = [
     // A job is at a gate exactly while it waits there or was called.
     "SELECT seq FROM job AS j
         WHERE (wait IN (2, 3)) <> EXISTS (SELECT 1 FROM gate_waiter AS w WHERE w.seq = j.seq AND w.rank = j.rank
-            AND w.called = (j.wait = 3))
+            AND w.called = (j.wait = 3) AND w.executor = j.executor)
     UNION ALL SELECT seq FROM gate_waiter WHERE seq NOT IN (SELECT seq FROM job)",
     // Who waits at a lock waits for a holder, or for somebody who was called.
     "SELECT 1 FROM gate_waiter AS w WHERE kind = 0 AND called = 0
