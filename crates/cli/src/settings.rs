@@ -127,7 +127,7 @@ settings! {
     /// The network of containers: bridge, none, host or the name of one [default: bridge].
     #[arg(long, env = "DOCKET_DOCKER_NETWORK", value_name = "NETWORK")]
     docker_network: String,
-    /// Where containers reach this server [default: public-url, or `http://host.docker.internal` and the port].
+    /// Where containers reach this server [default: public-url, or host.docker.internal with the port].
     #[arg(long, env = "DOCKET_DOCKER_URL", value_name = "URL")]
     docker_url: String,
     /// Whom containers run as when their image says root: UID:GID; or image to let it be root [default: 65534:65534].

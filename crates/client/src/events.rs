@@ -254,6 +254,6 @@ mod tests {
         assert_eq!(seen[3].update(), Ok(Update::End(EndEvent { job_id: JobId::NONE, status: None })));
         let requests = requests.lock().expect("no panic");
         assert_eq!(requests.len(), 2);
-        assert!(format!("{:?}", requests[1]).contains("lastEventId=4"), "{:?}", requests[1]);
+        assert!(requests[1].starts_with("get /jobs/") && requests[1].contains("lasteventid=4"), "{:?}", requests[1]);
     }
 }

@@ -25,7 +25,7 @@ const WAIT_SECONDS: i32 = 30;
 /// How long a worker rests when the server can't be asked.
 const REST: Duration = Duration::from_secs(1);
 
-/// Claim jobs of the executor `worker` and run their commands on this host, one after the other.
+/// Claim jobs of the executor `worker` and run their commands on this host, one after the other
 ///
 /// Ends on SIGTERM or Ctrl-C, once the jobs that run have ended. Exit code 0 then, 3 when the server refused a claim.
 #[derive(Clone, Debug, clap::Args)]

@@ -2,7 +2,8 @@
 //! gives them exactly if it names them. (That none gives another one is watched over by the service itself in debug
 //! builds, which is what tests run.)
 
-use crate::support::Server;
+use crate::support::{Server, record};
+use crate::workers::{claim, claimed_job, complete, variable};
 use docket_client::{Client, ClientError, Request, RetryPolicy};
 use docket_contract::operations::{LAST_EVENT_ID, Operation, Paging, Visitor, walk};
 use docket_contract::{Code, JobId};
@@ -35,8 +36,12 @@ impl Row {
         let mut fields = self.example.clone();
         // The example's page token is nobody's, and its records name the example's job.
         fields.remove("startAfter");
-        fields.remove("attempt");
         fields.remove("lastEventId");
+        for (field, value) in [("attempt", 1), ("waitSeconds", 0)] {
+            if let Some(found) = fields.get_mut(field) {
+                *found = json!(value);
+            }
+        }
         for record in fields.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten() {
             record.as_object_mut().expect("a record").remove("jobId");
         }
@@ -55,33 +60,39 @@ impl Row {
 
     #[track_caller]
     fn expect(&self, code: Code, found: Option<&str>) {
-        let expected = self.errors.contains(&code).then(|| code.name());
-        assert_eq!(found, expected, "{}: the table and the behaviour differ about {code}", self.name);
+        let (named, given) = (self.errors.contains(&code), found == Some(code.name()));
+        assert_eq!(given, named, "{}: the table and the behaviour differ about {code}: {found:?}", self.name);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_give_the_errors_that_they_name() {
-    // A job that has ended, and the token that it had.
-    let mut server = Server::start().await;
-    let ended = server
-        .start_job(json!({"dockerImageUrl": "host", "commands": ["/bin/sh", "-c", "echo $DOCKET_TOKEN"], "resultStorageId": "storage"}))
-        .await;
-    server.until_ended(&ended).await;
-    let token = server.log(&ended).await;
-    // Others never start.
-    server.set_flags(&["--slots", "0"]);
-    server.kill();
-    server.restart().await;
+    // A job with a failed record, its rerun, which has ended, and the token that this one had.
+    let server = Server::start().await;
+    let original = claimed_job(&server, 3600, json!({"resultStorageId": "storage"})).await;
+    complete(&server, &original, 1, 1).await.ok();
+    let mut failed = record("1");
+    failed["status"] = json!("FAILED");
+    server.post(&format!("/jobs/{original}/results?storageId=storage"), &json!({"results": [failed]})).await.ok();
+    let rerun = async || {
+        let job = server.post(&format!("/jobs/{original}/rerun"), &json!({"onlyFailedRecords": true})).await.ok();
+        let id = job["id"].as_str().expect("an id").to_owned();
+        server.put(&format!("/jobs/{id}/attachments/summary.json"), &json!({})).await.ok();
+        id
+    };
+    let ended = rerun().await;
+    let claimed = claim(&server, json!({})).await;
+    let token = variable(&claimed[0], "DOCKET_TOKEN");
+    complete(&server, &ended, 1, 1).await.ok();
     let client = |key| Client::new(&server.url, key).expect("a client").with_retry(RetryPolicy::NONE);
-    let (client, own) = (client(None), client(Some(token.trim())));
+    let (client, own) = (client(None), client(Some(token)));
     let mut rows = Rows(Vec::new());
     walk(&mut rows);
     let unknown = JobId::NONE.to_string();
     for row in &rows.0 {
         row.expect(Code::NotFound, row.code(&client, &unknown, |_| {}).await.as_deref());
 
-        let waiting = server.idle_job("storage").await;
+        let waiting = rerun().await;
         row.expect(Code::JobNotEnded, row.code(&client, &waiting, |_| {}).await.as_deref());
         if row.example.contains_key("attempt") {
             let stale = row.code(&client, &waiting, |fields| drop(fields.insert("attempt".into(), json!(99)))).await;

@@ -315,7 +315,8 @@ impl Visitor for Varied {
             assert!(wrong.is_empty(), "{} {seed}: {wrong:?}", O::NAME);
             different.insert(json.to_string());
         }
-        assert!(different.len() > 50, "{} varies little: {}", O::NAME, different.len());
+        // The bytes of a file follow no schema.
+        assert!(O::GIVES_FILE || different.len() > 50, "{} varies little: {}", O::NAME, different.len());
     }
 }
 

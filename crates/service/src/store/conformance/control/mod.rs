@@ -55,7 +55,8 @@ macro_rules! control_suite {
             queue: dependencies_hold_a_job_until_all_are_fulfilled, what_has_ended_is_decided_at_once,
                 an_unknown_dependency_is_refused, what_can_t_come_true_cancels_all_who_wait_for_it,
                 a_followed_job_stays_until_all_know_of_its_end, a_lock_has_one_holder_and_goes_by_rank,
-                a_call_is_passed_on, an_executor_without_room_keeps_nobody_from_a_lock, limits_hold_for_each_organization_and_type, times_are_waited_for,
+                a_call_is_passed_on, an_executor_without_room_keeps_nobody_from_a_lock,
+                limits_hold_for_each_organization_and_type, times_are_waited_for,
                 a_retry_waits_for_its_time_and_keeps_what_the_attempt_left, age_outweighs_priority_after_an_hour,
                 ended_jobs_expire;
             lives: whatever_happens_every_job_gets_its_turn;
