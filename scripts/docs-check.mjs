@@ -196,9 +196,10 @@ async function trying(pages) {
     const template = html.match(/data-path="([^"]*)"/)?.[1];
     return path.includes("/operations/") && html.includes(`data-method="${method}"`) && fits(template);
   });
-  const [create, html] = form("POST", (template) => !template.includes("{"));
+  const reading = (collection) => form("GET", (template) => new RegExp(`^${collection}/\\{\\w+\\}$`).test(template));
+  const [create, html] = form("POST", (template) => !template.includes("{") && reading(template));
   const collection = html.match(/data-path="([^"]*)"/)[1];
-  const [read] = form("GET", (template) => new RegExp(`^${collection}/\\{\\w+\\}$`).test(template));
+  const [read] = reading(collection);
 
   // Nothing lies over the form, wherever the page is scrolled to.
   await go(create);

@@ -68,6 +68,7 @@ fn entry(example: &Example, files: Value) -> Value {
     });
     json!({
         "operation": example.name,
+        "resource": example.resource.title(),
         "method": example.method.name(),
         "path": example.path,
         "variables": variables.collect::<Vec<_>>(),

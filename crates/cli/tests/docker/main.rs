@@ -7,6 +7,10 @@ mod confinement;
 mod daemon;
 mod failures;
 mod logs;
+mod server;
+#[allow(dead_code, reason = "these tests need only a part of what the tests over HTTP share")]
+#[path = "../http/support.rs"]
+mod support;
 
 use std::path::PathBuf;
 use std::sync::Arc;

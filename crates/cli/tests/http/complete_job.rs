@@ -144,6 +144,7 @@ async fn a_worker_that_was_frozen_for_too_long_is_refused() {
     }
     assert_eq!(server.get(&format!("/jobs/{job}")).await.ok(), died);
     assert_eq!(claim(&server, json!({})).await, Vec::<Value>::new());
+    println!("survived: a worker stopped for longer than its lease: its reports refused, its process ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

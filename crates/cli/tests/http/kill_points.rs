@@ -109,5 +109,10 @@ async fn each_attempt_runs_once_whenever_the_server_is_killed() {
     for point in POINTS {
         assert!(victim.kills.contains_key(point), "never killed at {point}: {:?}", victim.kills);
     }
-    println!("jobs {}, ends {ends:?}, kills {:?}", size(), victim.kills);
+    println!(
+        "survived: the server killed {} times under {} jobs: each attempt ran once",
+        victim.kills.values().sum::<usize>(),
+        size()
+    );
+    println!("survived: killed at {:?}, with the ends {ends:?}", victim.kills);
 }

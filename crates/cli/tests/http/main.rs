@@ -4,6 +4,7 @@ mod access;
 mod call;
 mod cancel_job;
 mod claim_jobs;
+mod clock;
 mod compatibility;
 mod complete_job;
 mod concurrency_limits;

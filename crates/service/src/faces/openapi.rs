@@ -4,7 +4,7 @@
 //! security, the problems that the face itself answers) is added to each row; nothing is written by hand for one row.
 
 use docket_contract::error::Problem;
-use docket_contract::operations::{COMMON_ERRORS, Header, Method, Operation, Resource, Visitor, walk};
+use docket_contract::operations::{ATTACHMENT_TYPE, COMMON_ERRORS, Header, Method, Operation, Resource, Visitor, walk};
 use docket_contract::text::{ID_PATTERN, MAX_ID_CHARS};
 use docket_contract::{Code, Error, FieldError, Timestamp};
 use serde_json::{Map, Value, json};
@@ -209,7 +209,7 @@ impl Visitor for Rows {
         responses["200"] = json!({
             "description": "OK",
             "headers": header_refs(&ok_headers),
-            "content": {media_type::<O>(): {"schema": output_schema, "examples": examples::<O>()}},
+            "content": {O::MEDIA_TYPE: {"schema": output_schema, "examples": examples::<O>()}},
         });
         for other in O::OTHER_MEDIA_TYPES {
             responses["200"]["content"][other] = json!({"schema": {"type": "string"}});
@@ -233,9 +233,9 @@ impl Visitor for Rows {
         if O::TAKES_FILE {
             let schema = json!({"type": "string", "format": "binary"});
             operation["requestBody"] = json!({
-                "description": "The file; its media type is kept.",
-                "required": true,
-                "content": {"*/*": {"schema": schema, "example": FILE_EXAMPLE}},
+                "description": "The file, of any media type, which is kept; it may be empty.",
+                "required": false,
+                "content": {ATTACHMENT_TYPE: {"schema": schema, "example": FILE_EXAMPLE}},
             });
         } else if let Some(body) = body {
             let name = format!("{}Request", capitalized(O::NAME));
@@ -252,11 +252,6 @@ impl Visitor for Rows {
 
 /// A file as the documents show it.
 pub(crate) const FILE_EXAMPLE: &str = r#"{"records":30000}"#;
-
-/// The media type of a success as it stands in the document: files have any.
-fn media_type<O: Operation>() -> &'static str {
-    if O::GIVES_FILE { "*/*" } else { O::MEDIA_TYPE }
-}
 
 /// The named outputs of an operation.
 fn examples<O: Operation>() -> Value {
@@ -478,7 +473,7 @@ mod tests {
             assert_eq!(operation.get("deprecated").is_some(), O::DEPRECATED);
             let ok = &operation["responses"]["200"];
             for (name, output) in O::examples() {
-                let example = &ok["content"][media_type::<O>()]["examples"][name]["value"];
+                let example = &ok["content"][O::MEDIA_TYPE]["examples"][name]["value"];
                 assert_eq!(*example, serde_json::to_value(output).expect("JSON"), "{}: {name}", O::NAME);
             }
             for code in codes::<O>() {

@@ -34,7 +34,7 @@ pub struct CompleteJobInput {
     pub job_id: JobId,
     /// The attempt, from the claim's lease; an outdated one is refused.
     #[serde(default, deserialize_with = "lenient::number")]
-    #[schema(required = true, minimum = 1, example = 1)]
+    #[schema(required = true, nullable = false, minimum = 1, example = 1)]
     pub attempt: Option<i32>,
     /// The exit code of the job's process: 0 is FINISHED, any other FAILED. Either this or `outcome`.
     #[serde(default, deserialize_with = "lenient::number", skip_serializing_if = "Option::is_none")]

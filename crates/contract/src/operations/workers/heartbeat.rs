@@ -22,7 +22,7 @@ pub struct HeartbeatJobInput {
     pub job_id: JobId,
     /// The attempt, from the claim's lease; an outdated one is refused.
     #[serde(default, deserialize_with = "lenient::number")]
-    #[schema(required = true, minimum = 1, example = 1)]
+    #[schema(required = true, nullable = false, minimum = 1, example = 1)]
     pub attempt: Option<i32>,
     /// Percent done; kept at most once a second.
     #[serde(default, deserialize_with = "lenient::number", skip_serializing_if = "Option::is_none")]

@@ -100,7 +100,7 @@ fn shell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use docket_contract::operations::Method;
+    use docket_contract::operations::{Method, Resource};
     use serde_json::json;
 
     #[test]
@@ -117,6 +117,7 @@ mod tests {
             method: Method::Post,
             path: "/jobs/{jobId}",
             json: true,
+            resource: Resource::Jobs,
             streams: false,
             variables: vec![variable],
             query: Vec::new(),

@@ -9,7 +9,7 @@ mod literal;
 
 use crate::faces::openapi::FILE_EXAMPLE;
 use docket_contract::Code;
-use docket_contract::operations::{Method, Operation, Visitor, walk};
+use docket_contract::operations::{Method, Operation, Resource, Visitor, walk};
 use serde_json::{Map, Value};
 
 pub use self::languages::LANGUAGES;
@@ -50,6 +50,8 @@ pub struct Example {
     pub name: &'static str,
     /// Its title.
     pub title: &'static str,
+    /// What it belongs to.
+    pub resource: Resource,
     /// Its method.
     pub method: Method,
     /// Its path template.
@@ -95,6 +97,7 @@ impl Example {
             method: O::METHOD,
             path: O::PATH,
             json: O::MEDIA_TYPE == "application/json",
+            resource: O::RESOURCE,
             streams: O::STREAMS,
             variables,
             query,
