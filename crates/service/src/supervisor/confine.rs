@@ -100,8 +100,10 @@ impl Confinement {
         }
         if let Some(user) = &self.user {
             for bit in 0..u64::BITS {
-                // Refused for numbers that the kernel does not know, and to those who may not; the next lines do without.
-                let _ = remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit));
+                // Refused behind the last number that the kernel knows, and to those who may not; the next lines do without.
+                if remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit)).is_err() {
+                    break;
+                }
             }
             user.become_it()?;
         }

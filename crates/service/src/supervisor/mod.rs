@@ -25,6 +25,7 @@ mod supervise;
 mod table;
 mod tree;
 mod users;
+mod vfork;
 mod wire;
 
 use std::io;

@@ -1,6 +1,7 @@
 //! Starts processes, on a thread of its own. Owns the thread, the orders, and what can be said of a start that failed;
 //! [`super::start`] makes the process. Follows no process after its start.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -68,7 +69,7 @@ impl Spawner {
         let (orders, received) = channel::<Order>();
         let (sender, outcomes) = channel();
         let done = Arc::clone(&wake);
-        let starter = Starter { data, cgroups, oom_score: confine::oom_score() };
+        let starter = Starter { data, cgroups, oom_score: confine::oom_score(), nothing: File::open("/dev/null")? };
         let work = move || {
             for order in received {
                 let token = order.token;

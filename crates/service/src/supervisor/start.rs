@@ -2,24 +2,24 @@
 //! do is [`super::confine`]'s.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, Permissions};
+use std::ffi::{CString, OsStr};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rustix::fs::{Gid, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, getegid, geteuid};
+use rustix::process::{getegid, geteuid};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::cgroup::{Cgroups, Controller};
 use super::confine::Confinement;
 use super::journal::Birth;
 use super::spawner::{Order, Spawned, is_exhaustion};
+use super::vfork::{Program, variable};
 use super::wall_ms;
 use crate::executors::process::layout;
 use crate::executors::process::policy::{Identity, Unenforced};
@@ -33,6 +33,8 @@ pub struct Starter {
     pub data: PathBuf,
     pub cgroups: Arc<Cgroups>,
     pub oom_score: Vec<u8>,
+    /// What attempts read from.
+    pub nothing: File,
 }
 
 /// The limits that this machine can keep for an attempt, or why it is refused. A bound of processes is the server's own
@@ -94,25 +96,24 @@ impl Starter {
             None => Vec::new(),
         };
         let confinement = Confinement::new(&self.oom_score, entries, by_user, identity);
-        let mut command = command(launch, &work);
-        command.stdin(Stdio::null()).stdout(writer.as_fd().try_clone_to_owned()?).stderr(writer);
-        // SAFETY: between fork and exec only system calls run, without the C library: no memory is taken or freed, no
-        // lock touched. What they use was made before.
-        unsafe {
-            command.pre_exec(move || confinement.enter());
-        }
+        let program = Program::new(&launch.commands, environment(launch, &work)?, &work)?;
         let not_before_ms = since_boot_ms();
         let started_at_ms = wall_ms();
-        let child = command.spawn().inspect_err(|_| {
+        let started = program.start(self.nothing.as_fd(), writer.as_fd(), &|| confinement.enter());
+        let pid = started.inspect_err(|_| {
             if let Some(group) = &mut group {
                 group.remove();
             }
         })?;
-        let number = i32::try_from(child.id()).map_err(io::Error::other)?;
-        let pid = Pid::from_raw(number).ok_or_else(|| io::Error::other("a process without a number"))?;
         let sole_uid = identity.filter(|identity| identity.sole).map(|identity| identity.uid);
         Ok(Spawned {
-            birth: Birth { pid: number, not_before_ms, not_after_ms: since_boot_ms(), started_at_ms, sole_uid },
+            birth: Birth {
+                pid: pid.as_raw_pid(),
+                not_before_ms,
+                not_after_ms: since_boot_ms(),
+                started_at_ms,
+                sole_uid,
+            },
             pid,
             output,
             group,
@@ -120,23 +121,15 @@ impl Starter {
     }
 }
 
-/// The command with a clean environment. The marker variables can't be overridden: the tree is found by them.
-fn command(launch: &Launch, work: &Path) -> Command {
-    let mut command = Command::new(&launch.commands[0]);
-    command
-        .args(&launch.commands[1..])
-        .current_dir(work)
-        .env_clear()
-        .env("PATH", PATH)
-        .env("LANG", LANG)
-        .env("HOME", work)
-        .env("TMPDIR", work);
-    let given: BTreeMap<&str, &str> = launch.environment.iter().map(|(n, v)| (&n[..], &v[..])).collect();
-    command
-        .envs(given)
-        .env(layout::JOB_ID_VARIABLE, launch.key.job_id.as_hyphenated().to_string())
-        .env(layout::ATTEMPT_VARIABLE, launch.key.attempt.to_string());
-    command
+/// A clean environment. The marker variables can't be overridden: the tree is found by them.
+fn environment(launch: &Launch, work: &Path) -> io::Result<Vec<CString>> {
+    let (job, attempt) = (launch.key.job_id.as_hyphenated().to_string(), launch.key.attempt.to_string());
+    let mut variables: BTreeMap<&str, &OsStr> = BTreeMap::new();
+    variables.extend([("PATH", PATH.as_ref()), ("LANG", LANG.as_ref())]);
+    variables.extend([("HOME", work.as_os_str()), ("TMPDIR", work.as_os_str())]);
+    variables.extend(launch.environment.iter().map(|(name, value)| (&name[..], value.as_ref())));
+    variables.extend([(layout::JOB_ID_VARIABLE, job.as_ref()), (layout::ATTEMPT_VARIABLE, attempt.as_ref())]);
+    variables.into_iter().map(|(name, value)| variable(name, value)).collect()
 }
 
 /// Makes the working directory, for the attempt's user alone, and at the first attempt of a job the job's, through which
