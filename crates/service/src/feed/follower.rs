@@ -88,7 +88,8 @@ impl Follower {
                 return Ok(Next::Closed);
             }
             if let Some(until) = self.behind {
-                match self.catch_up(until).await? {
+                // Boxed, for it is large, and most of the time a follower waits below.
+                match Box::pin(self.catch_up(until)).await? {
                     None => return Ok(Next::Ended(None)),
                     Some(frames) if !frames.is_empty() => return Ok(Next::Frames(frames)),
                     Some(_) => continue,

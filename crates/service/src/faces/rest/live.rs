@@ -60,7 +60,8 @@ pub(super) fn guarded(
     try_unfold(state, |(mut stream, credentials, mut seen)| async move {
         let Some(piece) = stream.next().await else { return Ok(None) };
         if seen.elapsed() >= GOOD_FOR {
-            if !credentials.are_good().await {
+            // Boxed, for thousands of streams wait above.
+            if !Box::pin(credentials.are_good()).await {
                 return Ok(None);
             }
             seen = Instant::now();
