@@ -31,7 +31,8 @@ const END: u64 = 2;
 const SPAWNER: u64 = 3;
 const FIRST_RUN: u64 = 16;
 
-/// While more attempts wait for their turn, ends and acceptances are gathered for so long before they go to disk.
+/// While more attempts wait for their turn, ends and acceptances are gathered for so long before they go to disk; and starts
+/// that nobody waits for are told no sooner.
 const GATHER: Duration = Duration::from_millis(4);
 /// After a failed write of the journal.
 const JOURNAL_RETRY: Duration = Duration::from_millis(500);
@@ -410,10 +411,12 @@ impl Supervisor {
     /// Makes durable what waits for it, at once when there is nothing to gather, and says so.
     fn commit_if_due(&mut self, now: Instant) {
         let to_tell = self.table.has_untold() && self.wire.has_server();
-        if !self.uncommitted && self.answers.is_empty() && !to_tell {
+        // A start alone is no hurry: a short program's end, soon behind it, tells both.
+        let hurries = self.uncommitted || !self.answers.is_empty();
+        if !hurries && !to_tell {
             return;
         }
-        let waits = self.journal.is_broken() || self.table.has_queued();
+        let waits = self.journal.is_broken() || self.table.has_queued() || !hurries;
         match self.commit_at {
             Some(at) if waits && now < at => {}
             None if waits => self.commit_at = Some(now + GATHER),

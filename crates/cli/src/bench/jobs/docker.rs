@@ -30,8 +30,8 @@ impl Run {
         }
         let command = &self.args.docker_command;
         let what = format!(
-            "One container of {image} running {command} at a time: from the POST until Read Job, asked without a pause, \
-             gives FINISHED; in turns of {ROUND} with the peer."
+            "One container of {image} running {command} at a time: from the POST until the job's events tell that it \
+             is FINISHED; in turns of {ROUND} with the peer."
         );
         let own = own.figure("docker", what, "jobs");
         let what =

@@ -42,7 +42,7 @@ const PROBE: Duration = Duration::from_secs(2);
 /// list: more jobs until --jobs are stored, then pages of 100 with every filter, both orders, first pages and those that
 ///   follow; one connection.
 /// release: --dependents jobs that depend on one, from the end of that one until all are in the queue.
-/// latency: single `/bin/true` jobs while the server is idle, from POST to FINISHED seen by tight polling.
+/// latency: single `/bin/true` jobs while the server is idle, from POST to FINISHED as its events tell.
 /// run: --runs jobs of `/bin/true`, from the first POST until List Jobs gives all of them as FINISHED.
 /// peer-xargs: `xargs -P2 -n1 /bin/true` over the same number, in the same run (with --peer-xargs, or by --only).
 /// sse: --readers readers of GET /jobs/events, what they cost the server when nothing happens, and how soon an event is

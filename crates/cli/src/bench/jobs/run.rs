@@ -5,10 +5,12 @@ use super::{Run, start_request, true_job};
 use crate::bench::load::{self, Measured, Meter, Tally};
 use crate::failure::Failure;
 use crate::output;
-use docket_client::{Client, Request};
+use docket_client::{Client, Update};
 use docket_contract::job::JobSpec;
-use docket_contract::operations::{JobInput, ListJobs, ListJobsFeature, ListJobsInput, ReadJob};
-use docket_contract::{Job, Status};
+use docket_contract::operations::{
+    JobInput, ListJobs, ListJobsFeature, ListJobsInput, ReadJob, StreamJobEvents, StreamJobEventsInput,
+};
+use docket_contract::{Job, JobId, Status};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -63,8 +65,8 @@ impl Run {
         self.progress.begin("latency");
         let spec = true_job(&format!("{}-latency", self.tag));
         let (measured, starts) = self.one_at_a_time(&spec, self.args.latency_jobs).await?;
-        let what = "One process job of /bin/true at a time on an idle server: from the POST until Read Job, asked without \
-                    a pause over the same connection, gives FINISHED. The polling takes a part of the CPU.";
+        let what = "One process job of /bin/true at a time on an idle server: from the POST until the job's events, opened \
+                    behind the answer, tell that it is FINISHED.";
         let mut figure = measured.figure("latency", what, "jobs");
         if let Some(start) = starts.latencies.distribution() {
             figure = figure.with("p50MsOfTheStartAlone", start.p50).with("p99MsOfTheStartAlone", start.p99);
@@ -84,25 +86,27 @@ impl Run {
             let answer = load::timed(&mut connection, &request, false, &mut starts).await?;
             let job: Job = serde_json::from_slice(&answer.head)
                 .map_err(|error| Failure::other(format!("the answer to a start can't be read: {error}")))?;
-            let read = Request::of::<ReadJob>(&JobInput { job_id: job.id })?;
-            let mut polls = Tally::default();
-            loop {
-                let answer = load::timed(&mut connection, &read, false, &mut polls).await?;
-                let job: Job = serde_json::from_slice(&answer.head)
-                    .map_err(|error| Failure::other(format!("a job can't be read: {error}")))?;
-                match job.status {
-                    Status::Finished => break,
-                    status if status.is_terminal() => return Err(ended(&job)),
-                    _ if started.elapsed() > STALLED => {
-                        return Err(Failure::other(format!("job {} does not end", job.id)));
-                    }
-                    _ => {}
-                }
+            let end = tokio::time::timeout(STALLED, self.end_of(job.id)).await;
+            let status = end.map_err(|_| Failure::other(format!("job {} does not end", job.id)))??;
+            if status != Some(Status::Finished) {
+                return Err(ended(&self.client.call::<ReadJob>(&JobInput { job_id: job.id }).await?));
             }
             tally.latencies.add(started.elapsed());
             tally.items += 1;
         }
         Ok((meter.stop(tally, 1), starts))
+    }
+
+    /// Waits for the end of a job, as its events tell it.
+    async fn end_of(&self, job_id: JobId) -> Result<Option<Status>, Failure> {
+        let mut events =
+            self.client.events::<StreamJobEvents>(&StreamJobEventsInput { job_id, last_event_id: None })?;
+        while let Some(event) = events.next().await? {
+            if let Update::End(end) = event.update()? {
+                return Ok(end.status);
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn peer_xargs(&mut self) -> Result<(), Failure> {

@@ -29,6 +29,7 @@ use docket_contract::{Code, Error, JobId};
 use futures_util::future::BoxFuture;
 use http::{Extensions, HeaderMap, StatusCode, Version, header};
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -112,33 +113,47 @@ impl<H: Handler> Visitor for Mount<H> {
 pub fn router<H: Handler>(app: Arc<RestState<H>>) -> Router {
     let document = Bytes::from(openapi::document().to_string());
     let slow = app.options.slow;
-    let router = table(Arc::clone(&app))
+    let Table { whole, streamed } = table(Arc::clone(&app));
+    let router = whole
         .route("/healthz", get(|| async { response::response(200, "application/json", r#"{"status":"ok"}"#) }))
         .route("/readyz", get(move || readiness(app)))
         .route("/openapi.json", get(move || async { response::response(200, "application/json", document) }));
-    layered(elsewhere(router), slow)
+    observed(compressed(elsewhere(router)).merge(streamed), slow)
 }
 
 /// The table alone, to be nested under a path of its own.
 pub fn operations<H: Handler>(app: Arc<RestState<H>>) -> Router {
     let slow = app.options.slow;
-    layered(elsewhere(table(app)), slow)
+    let Table { whole, streamed } = table(app);
+    observed(compressed(elsewhere(whole)).merge(streamed), slow)
 }
 
 /// The rows at their paths, plain and under `/v2`.
-fn table<H: Handler>(app: Arc<RestState<H>>) -> Router {
+#[derive(Default)]
+struct Table {
+    /// What answers at once.
+    whole: Router,
+    /// What goes on answering.
+    streamed: Router,
+}
+
+fn table<H: Handler>(app: Arc<RestState<H>>) -> Table {
     let mut mount = Mount { app, paths: BTreeMap::new() };
     walk(&mut mount);
-    let mut router = Router::new();
+    let mut table = Table::default();
     for (template, roads) in mount.paths {
+        let router = match roads.iter().all(|road| road.streams()) {
+            true => &mut table.streamed,
+            false => &mut table.whole,
+        };
         let entry = Arc::new(Entry::new(template, roads));
         let service = any(move |request| Arc::clone(&entry).answer(request));
         // Clients differ in whether they end a path with a slash.
         for path in ["", "/v2"].map(|base| format!("{base}{template}")) {
-            router = router.route(&format!("{path}/"), service.clone()).route(&path, service.clone());
+            *router = take(router).route(&format!("{path}/"), service.clone()).route(&path, service.clone());
         }
     }
-    router
+    table
 }
 
 /// Problems for other paths, and for other methods of the paths that `router` has already.
@@ -148,11 +163,20 @@ fn elsewhere(router: Router) -> Router {
 
 /// What every answer goes through, whatever face gives it.
 pub(in crate::faces) fn layered(router: Router, slow: Duration) -> Router {
+    observed(compressed(router), slow)
+}
+
+fn observed(router: Router, slow: Duration) -> Router {
+    router.layer(from_fn_with_state(slow, observe::observe))
+}
+
+/// Not for what streams: of thousands that wait each would hold the room of a compressor.
+fn compressed(router: Router) -> Router {
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Precise(4))
         // What comes as it happens must reach its reader piece by piece.
         .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE).and(live::is_not).and(is_no_download));
-    router.layer(compression).layer(from_fn_with_state(slow, observe::observe))
+    router.layer(compression)
 }
 
 /// A file is sent as it is, with its length.

@@ -26,6 +26,7 @@ use std::sync::Arc;
 /// One row of the table, its types forgotten.
 pub(super) trait Road: Send + Sync {
     fn method(&self) -> Method;
+    fn streams(&self) -> bool;
     fn answer(&self, request: Request) -> BoxFuture<'static, Result<Response, Error>>;
 }
 
@@ -105,6 +106,10 @@ impl<H: Handler, O: Operation> Row<H, O> {
 impl<H: Handler, O: Operation> Road for Row<H, O> {
     fn method(&self) -> Method {
         O::METHOD
+    }
+
+    fn streams(&self) -> bool {
+        O::STREAMS
     }
 
     fn answer(&self, request: Request) -> BoxFuture<'static, Result<Response, Error>> {
