@@ -233,7 +233,7 @@ async fn survive(arguments: &[&str], expected: fn(&Exit) -> bool) {
         }
     }
     assert_eq!(super::processes("echo started; sleep 4"), Vec::<i32>::new(), "nothing runs that nobody knows");
-    println!("survived: dockerd {arguments:?} killed under {count} containers: none lost, none ran twice");
+    println!("survived: dockerd {arguments:?} killed under {count} containers: each has one end, none ran twice");
 }
 
 #[tokio::test]
