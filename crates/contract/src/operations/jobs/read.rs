@@ -136,7 +136,7 @@ pub struct ReadJobLogInput {
     /// Begin behind this place: the `id` of an event, which is an attempt and a position in its log. It goes before
     /// `attempt` and `tail`. The header `Last-Event-ID` says the same, and goes before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[0-9]{1,9}:[0-9]{1,19}$", example = "1:4096")]
+    #[schema(pattern = "^[1-9][0-9]{0,8}:[0-9]{1,19}$", example = "1:4096")]
     pub last_event_id: Option<String>,
 }
 

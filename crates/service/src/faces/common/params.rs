@@ -52,6 +52,9 @@ impl Shape {
     }
 }
 
+/// Most occurrences of an array whose empty ones are passed over.
+const MOST_EMPTY: usize = 10;
+
 /// A parameter with all its occurrences, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::faces) struct Param {
@@ -64,16 +67,23 @@ pub(in crate::faces) struct Param {
 }
 
 impl Param {
-    /// The items of an array: each occurrence split at commas, empty parts dropped.
+    /// Whether it counts as absent.
+    pub(in crate::faces) fn is_empty(&self) -> bool {
+        self.values.len() <= MOST_EMPTY && self.values.iter().all(String::is_empty)
+    }
+
+    /// The items of an array: each occurrence split at commas, empty parts dropped, unless there are so many occurrences that
+    /// none of them is there by accident.
     ///
     /// A literal parameter is not split; only one that occurs once and holds a comma counts whole and split.
     pub(in crate::faces) fn items(&self) -> Vec<&str> {
         let mut items: Vec<&str> = Vec::with_capacity(self.values.len());
+        let counts = |item: &&str| !item.is_empty() || self.values.len() > MOST_EMPTY;
         if self.literal {
-            items.extend(self.values.iter().map(String::as_str).filter(|value| !value.is_empty()));
+            items.extend(self.values.iter().map(String::as_str).filter(counts));
         }
         if !self.literal || (self.values.len() == 1 && self.values[0].contains(',')) {
-            items.extend(self.values.iter().flat_map(|value| value.split(',')).filter(|part| !part.is_empty()));
+            items.extend(self.values.iter().flat_map(|value| value.split(',')).filter(counts));
         }
         items
     }
@@ -208,6 +218,7 @@ mod tests {
         assert_eq!(items("externalId=a").items(), ["a"]);
         assert_eq!(items("externalId=a,b&externalId=c").items(), ["a,b", "c"]);
         assert!(items("externalId=").items().is_empty());
+        assert_eq!(items(&"externalId=&".repeat(501)).items().len(), 501, "too many are too many");
     }
 
     #[test]

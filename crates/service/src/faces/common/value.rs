@@ -33,7 +33,7 @@ impl<'a> Value<'a> {
     fn is_empty(self) -> bool {
         match self {
             Value::Item(text) => text.is_empty(),
-            Value::Param(param) => param.values.iter().all(String::is_empty),
+            Value::Param(param) => param.is_empty(),
         }
     }
 }
