@@ -27,6 +27,8 @@ pub struct Abilities {
     pub init: bool,
     /// It keeps logs in its own format, which leaves bytes as they are. Podman has not.
     pub local_log: bool,
+    /// It gives file systems in memory an owner. Podman does not; there they are anybody's.
+    pub owned_memory: bool,
 }
 
 /// Why these words can't start a program, if they can't.
@@ -81,6 +83,7 @@ pub fn body(
 
 fn host(launch: &Launch, settings: &DockerSettings, owner: Option<(u32, u32)>, able: Abilities) -> HostConfig {
     let memory = launch.limits.memory_bytes.map(signed);
+    let owner = owner.filter(|_| able.owned_memory);
     let owned = owner.map(|(user, group)| format!(",uid={user},gid={group}")).unwrap_or_default();
     let file_system = |bytes: u64| format!("rw,nosuid,nodev,exec,mode=1777{owned},size={bytes}");
     let tmpfs = HashMap::from([
@@ -163,7 +166,17 @@ mod tests {
         let mut settings = DockerSettings::new(PathBuf::from("/d"));
         let mut image = Facts::default();
         change(&mut launch, &mut settings, &mut image);
-        body(&launch, &image, &settings, "here", Abilities { init: true, local_log: true })
+        body(&launch, &image, &settings, "here", Abilities { init: true, local_log: true, owned_memory: true })
+    }
+
+    #[test]
+    fn podman_is_asked_for_nothing_that_it_refuses() {
+        let launch = conformance::launch(vec!["true".into()]);
+        let able = Abilities { init: false, local_log: false, owned_memory: false };
+        let settings = DockerSettings::new(PathBuf::from("/d"));
+        let host = body(&launch, &Facts::default(), &settings, "here", able).host_config.unwrap();
+        assert!(!host.tmpfs.unwrap()[WORK].contains("uid="));
+        assert_eq!((host.init, host.log_config.unwrap().typ.as_deref()), (Some(false), Some("json-file")));
     }
 
     #[test]

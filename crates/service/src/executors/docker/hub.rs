@@ -82,15 +82,21 @@ impl Hub {
 
     /// What the daemon can do.
     pub fn able(&self) -> Abilities {
-        Abilities {
-            init: !self.has_no_init.load(Ordering::Relaxed),
-            local_log: !self.is_podman.load(Ordering::Relaxed),
-        }
+        let is_podman = self.is_podman.load(Ordering::Relaxed);
+        let init = !self.has_no_init.load(Ordering::Relaxed);
+        Abilities { init, local_log: !is_podman, owned_memory: !is_podman }
     }
 
-    /// The daemon has no init. True for the first to find out.
-    pub fn lacks_init(&self) -> bool {
-        !self.has_no_init.swap(true, Ordering::Relaxed)
+    /// Takes note when a daemon says that it misses its init. True when the container is to be made anew, without.
+    pub fn lacks_init(&self, message: &str) -> bool {
+        let says_so = ["docker-init", "catatonit", "container-init"].iter().any(|init| message.contains(init));
+        if !says_so || !self.able().init {
+            return false;
+        }
+        if !self.has_no_init.swap(true, Ordering::Relaxed) {
+            tracing::warn!(message, "containers run without an init: the daemon has none");
+        }
+        true
     }
 
     /// Connects unless that is done.

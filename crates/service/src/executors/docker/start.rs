@@ -134,6 +134,8 @@ impl Start<'_> {
                     tracing::warn!(name = self.name, message, "a container of this name is not ours");
                     sleep(PAUSE).await;
                 }
+                // Podman looks for it already now.
+                Fault::Answer { ref message, .. } if hub.lacks_init(message) => {}
                 Fault::Answer { status, .. } if status >= 500 && tries < TRIES => sleep(PAUSE).await,
                 fault => return Err(format!("the container can't be created: {fault}")),
             }
@@ -185,12 +187,7 @@ impl Start<'_> {
                     (uncertain, asked) = (true, true);
                     self.hub.doubt(number, &why).await;
                 }
-                Fault::Answer { message, .. } if lacks_init(&message) && self.hub.able().init => {
-                    if self.hub.lacks_init() {
-                        tracing::warn!(message, "containers run without an init: the daemon has none");
-                    }
-                    return Ok(Started::WithoutInit);
-                }
+                Fault::Answer { message, .. } if self.hub.lacks_init(&message) => return Ok(Started::WithoutInit),
                 Fault::Answer { status, ref message } => {
                     if uncertain {
                         tracing::warn!(
@@ -221,9 +218,4 @@ impl Start<'_> {
         let waited = timeout(LEAVE_LIMIT, gone).await;
         waited.map_err(|_| "an earlier container of this attempt can't be removed".to_owned())
     }
-}
-
-/// Whether a daemon says so that it misses its init.
-fn lacks_init(message: &str) -> bool {
-    ["docker-init", "catatonit", "container-init"].iter().any(|init| message.contains(init))
 }
