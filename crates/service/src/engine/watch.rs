@@ -79,9 +79,8 @@ pub(super) async fn record(lane: &Lane, events: &[Observed]) -> Result<(), Failu
     let mut forget = Vec::new();
     for observed in events {
         match lane.active.get(observed.key) {
-            Some(attempt) => match transition(observed, &attempt) {
-                Ok(Some(transition)) => transitions.push((observed, transition)),
-                Ok(None) => {}
+            Some(attempt) => match told_by(observed, &attempt) {
+                Ok(told) => transitions.extend(told.into_iter().map(|transition| (observed, transition))),
                 Err(error) => tracing::error!(%error, attempt = %observed.key, "a report does not fit the job"),
             },
             // It ended already, for the store: the executor had not heard of it yet.
@@ -119,8 +118,9 @@ pub(super) async fn record(lane: &Lane, events: &[Observed]) -> Result<(), Failu
     Ok(())
 }
 
-/// The transition that a report asks for; `None` if it tells nothing new.
-fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transition>, IllegalTransition> {
+/// The transitions that a report asks for; none if it tells nothing new. An end tells of the start as well, when that was
+/// not reported by itself.
+fn told_by(observed: &Observed, attempt: &Attempt) -> Result<Vec<Transition>, IllegalTransition> {
     let from = attempt.status;
     let made = |to, at, cause| Transition {
         id: JobId(observed.key.job_id),
@@ -137,22 +137,27 @@ fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transitio
         end: AttemptEnd::default(),
         due_at: None,
     };
+    let started = |at: i64| -> Result<Transition, IllegalTransition> {
+        let started_at = Some(Timestamp::from_millis(at));
+        Ok(Transition { started_at, ..made(from.after(Event::Started)?, at, Cause::Started) })
+    };
     Ok(match &observed.state {
-        State::Queued => None,
-        State::Running { .. } if from == Status::Running => None,
-        State::Running { started_at_ms } => {
-            let started_at = Some(Timestamp::from_millis(*started_at_ms));
-            Some(Transition { started_at, ..made(from.after(Event::Started)?, *started_at_ms, Cause::Started) })
-        }
+        State::Queued => Vec::new(),
+        State::Running { .. } if from == Status::Running => Vec::new(),
+        State::Running { started_at_ms } => vec![started(*started_at_ms)?],
         State::Refused { reason, at_ms } => {
             let event = if reason == CANCELED_BEFORE_START { Event::Canceled } else { Event::Refused };
             let message = canceled(attempt).unwrap_or_else(|| format!("The job can't be started: {reason}"));
-            Some(Transition { status_message: Some(message), ..made(from.after(event)?, *at_ms, event.into()) })
+            vec![Transition { status_message: Some(message), ..made(from.after(event)?, *at_ms, event.into()) }]
         }
         State::Ended { exit, started_at_ms, finished_at_ms, usage } => {
             let running = if from == Status::Running { from } else { from.after(Event::Started)? };
             let (event, cause, status_message) = end(exit, attempt);
+            // Of a lost one nobody knows whether it had begun.
+            let unseen = from == Status::Scheduled && *exit != Exit::Lost;
+            let start = unseen.then(|| started(*started_at_ms)).transpose()?;
             let made = Transition {
+                from: if unseen { running } else { from },
                 started_at: Some(Timestamp::from_millis(*started_at_ms)),
                 status_message,
                 exit_code: if let Exit::Code(code) = exit { Some(*code) } else { None },
@@ -162,7 +167,7 @@ fn transition(observed: &Observed, attempt: &Attempt) -> Result<Option<Transitio
                 },
                 ..made(running.after(event)?, *finished_at_ms, cause)
             };
-            Some(retried(made, running, attempt.retry.as_deref())?)
+            start.into_iter().chain([retried(made, running, attempt.retry.as_deref())?]).collect()
         }
     })
 }
@@ -252,18 +257,26 @@ mod tests {
             Box::new(Retry { max_attempts, backoff_seconds, max_backoff_seconds: None, on: Vec::new() })
         });
         let attempt = Attempt { status: from, started_at: None, cancel, retry };
-        transition(&Observed { key, state }, &attempt).expect("legal").expect("new")
+        let mut told = told_by(&Observed { key, state }, &attempt).expect("legal");
+        let end = told.pop().expect("an end");
+        let before: Vec<_> = told.iter().map(|start| (start.from, start.to, start.at)).collect();
+        let unseen = from == Status::Scheduled && end.from == Status::Running;
+        let start = (Status::Scheduled, Status::Running, Timestamp::from_millis(5));
+        assert_eq!(before, if unseen { vec![start] } else { Vec::new() });
+        end
     }
 
     #[test]
     fn exits_mean_what_the_api_says() {
         for from in [Status::Running, Status::Scheduled, Status::Unknown] {
             let done = ended(Exit::Code(0), from, None);
-            assert_eq!((done.from, done.to, done.exit_code), (from, Status::Finished, Some(0)));
+            let seen = if from == Status::Scheduled { Status::Running } else { from };
+            assert_eq!((done.from, done.to, done.exit_code), (seen, Status::Finished, Some(0)));
             assert_eq!(done.started_at, Some(Timestamp::from_millis(5)), "also when the start was never reported");
             assert_eq!(ended(Exit::Code(3), from, None).to, Status::Failed);
             assert_eq!(ended(Exit::Signal(9), from, None).to, Status::Died);
-            assert_eq!(ended(Exit::Lost, from, None).to, Status::Died);
+            let lost = ended(Exit::Lost, from, None);
+            assert_eq!((lost.from, lost.to), (from, Status::Died));
             assert_eq!(ended(Exit::OutOfMemory, from, None).to, Status::Died);
             assert_eq!(ended(Exit::TimedOut, from, None).to, Status::Failed);
             let canceled = ended(Exit::Code(0), from, Some("enough"));
