@@ -216,3 +216,31 @@ async fn told_to_end_it_ends_its_trees_and_records_their_ends() {
     assert!(whole_log(&executor, running).await.contains("\nasked\n"));
     tokio::time::timeout(Duration::from_secs(30), executor.forget(&[running])).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_supervisor_whose_server_dies_before_a_start_is_told_rests() {
+    let place = Place::new();
+    for round in 0..10_usize {
+        let executor = place.connect(20);
+        let begins = launch("touch begun; exec sleep 1000");
+        let begun = executor.work_directory(begins.key).join("begun");
+        executor.launch(vec![begins]).await.unwrap();
+        let supervisor = executor.supervisor_pid().await.unwrap();
+        until("the program runs", || begun.exists());
+        // At different moments around the one at which the start would be told.
+        tokio::time::sleep(Duration::from_micros(400) * u32::try_from(round).unwrap()).await;
+        drop(executor);
+        let before = cpu_ticks(supervisor);
+        // What does not rest shows in the time that it takes.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let used = cpu_ticks(supervisor) - before;
+        assert!(used < 10, "{used} hundredths of a second of 20, in round {round}");
+    }
+}
+
+/// CPU time of a process, in hundredths of a second.
+fn cpu_ticks(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let behind_name = stat.rsplit_once(')').unwrap().1;
+    behind_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}

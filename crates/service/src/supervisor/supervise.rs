@@ -414,6 +414,8 @@ impl Supervisor {
         // A start alone is no hurry: a short program's end, soon behind it, tells both.
         let hurries = self.uncommitted || !self.answers.is_empty();
         if !hurries && !to_tell {
+            // What was gathered for a server that has gone waits for the next one: no time is due before.
+            self.commit_at = None;
             return;
         }
         let waits = self.journal.is_broken() || self.table.has_queued() || !hurries;

@@ -191,7 +191,8 @@ impl Start<'_> {
                 libc::execve(*candidate, self.arguments.as_ptr(), self.environment.as_ptr());
                 last = io::Error::last_os_error();
                 match last.raw_os_error() {
-                    Some(libc::ENOENT | libc::ENOTDIR) => {}
+                    // A place that is not there, or whose file system does not answer.
+                    Some(libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT) => {}
                     Some(libc::EACCES) => denied = last.raw_os_error(),
                     Some(libc::ENOEXEC) => return self.run_script(*candidate),
                     _ => return last,
