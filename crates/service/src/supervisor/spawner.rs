@@ -20,6 +20,8 @@ use super::start::{Starter, enforceable};
 use crate::executors::Launch;
 use crate::executors::process::policy::{Identity, Unenforced};
 
+/// What a program may be given, in a message.
+const TAKEN: &str = "the system takes (one of them over 128 KiB, or all together)";
 /// Characters of a program's name in a message.
 const NAME_SHOWN: usize = 200;
 
@@ -161,9 +163,10 @@ fn explain(error: &io::Error, order: &Order) -> String {
             None => "it is not executable, or may not be".into(),
         },
         Some(Errno::NOEXEC) => "it is not a program of this machine".into(),
-        Some(Errno::TOOBIG) => "its arguments and environment are larger than the system takes (one of them over \
-             128 KiB, or all together)"
-            .into(),
+        Some(Errno::TOOBIG) if order.launch.limits.memory_bytes.is_some() => {
+            format!("its arguments and environment are larger than {TAKEN}, or than its memory limit lets it have")
+        }
+        Some(Errno::TOOBIG) => format!("its arguments and environment are larger than {TAKEN}"),
         Some(Errno::NOTDIR) => "a part of its path is not a directory".into(),
         _ => error.to_string(),
     }
