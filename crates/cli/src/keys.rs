@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use comfy_table::Table;
 use docket_contract::{Role, text};
 use docket_service::access::make_key;
-use docket_service::app::CONTROL_FILE;
 use docket_service::clock::{Clock, SystemClock};
+use docket_service::data::{CONTROL_FILE, check_whole};
 use docket_service::store::sqlite::SqliteControl;
 use docket_service::store::{ControlStore, Scope};
 use std::path::PathBuf;
@@ -49,6 +49,8 @@ pub(crate) fn run(arguments: KeysArguments) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         std::fs::create_dir_all(&arguments.data)
             .map_err(|error| Failure::usage(format!("data {}: {error}", arguments.data.display())))?;
+        let unusable = |error| Failure::usage(format!("data {}: {error}", arguments.data.display()));
+        check_whole(&arguments.data).map_err(unusable)?;
         let store = SqliteControl::open(&arguments.data.join(CONTROL_FILE)).map_err(Failure::other)?;
         let done = act(&store, arguments.command).await;
         store.close().await;

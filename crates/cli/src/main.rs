@@ -1,8 +1,12 @@
 //! `docket`: the server, its tools, and its client commands.
 
+mod backup;
+mod bar;
 mod bench;
 mod call;
+mod check;
 mod demo;
+mod erasure;
 mod failure;
 mod keys;
 mod limits;
@@ -10,6 +14,8 @@ mod logging;
 mod mock;
 mod output;
 mod partners;
+mod results;
+mod retention;
 mod samples;
 mod serve;
 mod settings;
@@ -48,10 +54,15 @@ enum Command {
     ValidatePartners(Box<validate::Args>),
     Call(Box<call::Args>),
     Work(Box<work::Args>),
+    Results(Box<results::Args>),
     /// Write the documentation's samples as files that run.
     Samples(samples::Args),
+    Backup(backup::BackupArguments),
+    Restore(backup::RestoreArguments),
+    Check(check::CheckArguments),
     /// Make, list and revoke keys.
     Keys(keys::KeysArguments),
+    Erasure(erasure::ErasureArguments),
     /// Show what receivers of webhooks need.
     Webhooks(webhooks::WebhooksArguments),
     /// Print the WSDL of the SOAP face.
@@ -82,8 +93,13 @@ fn main() -> ExitCode {
         Command::ValidatePartners(arguments) => run(validate::run(*arguments)),
         Command::Call(arguments) => run(call::run(*arguments)),
         Command::Work(arguments) => run(work::run(*arguments)),
+        Command::Results(arguments) => run(results::run(*arguments)),
         Command::Samples(arguments) => samples::run(&arguments),
+        Command::Backup(arguments) => backup::back_up(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Keys(arguments) => keys::run(arguments),
+        Command::Erasure(arguments) => run(erasure::run(arguments)),
         Command::Webhooks(arguments) => webhooks::run(arguments),
         Command::Wsdl(arguments) => wsdl::run(&arguments),
         Command::Supervise { data, idle_ms } => supervise(data, idle_ms),

@@ -6,9 +6,11 @@ mod docker;
 
 use crate::failure::Failure;
 use crate::limits::{self, OrganizationLimits, TypeLimit};
+use crate::retention;
 use clap::Args;
 use docket_contract::job::ExecutorKind;
 use docket_service::app;
+use docket_service::compare::CompareOptions;
 use docket_service::executors::process::policy::Unenforced;
 use docket_service::operations::AllowedImages;
 use docket_service::webhooks::{Guard, Schedule, WebhookSettings};
@@ -87,6 +89,27 @@ settings! {
     /// Largest attachment, in bytes [default: 67108864].
     #[arg(long, env = "DOCKET_MAX_ATTACHMENT", value_name = "BYTES")]
     max_attachment: u64,
+    /// Most exports at a time; further ones are refused for a while [default: 4].
+    #[arg(long, env = "DOCKET_MAX_EXPORTS", value_name = "N")]
+    max_exports: usize,
+    /// Memory of the comparison of results that is being made, in bytes [default: 67108864].
+    #[arg(long, env = "DOCKET_COMPARE_MEMORY", value_name = "BYTES")]
+    compare_memory: usize,
+    /// Bytes of comparisons that are kept on disk for their pages [default: 1073741824].
+    #[arg(long, env = "DOCKET_COMPARE_CACHE", value_name = "BYTES")]
+    compare_cache: u64,
+    /// Seconds after which a comparison that nobody asked for is removed [default: 86400].
+    #[arg(long, env = "DOCKET_COMPARE_KEEP", value_name = "SECONDS")]
+    compare_keep: u64,
+    /// Seconds that a request waits for a comparison that is being made [default: 60].
+    #[arg(long, env = "DOCKET_COMPARE_WAIT", value_name = "SECONDS")]
+    compare_wait: u64,
+    /// Seconds between two rounds of retention, which remove what policies don't keep; 0 makes none [default: 3600].
+    #[arg(long, env = "DOCKET_RETENTION_EVERY", value_name = "SECONDS")]
+    retention_every: u64,
+    /// Policies of retention.
+    #[arg(skip)]
+    retention: Vec<retention::Policy>,
     /// Most connections at a time; further ones wait [default: 10000].
     #[arg(long, env = "DOCKET_MAX_CONNECTIONS", value_name = "N")]
     max_connections: usize,
@@ -203,6 +226,18 @@ impl ServeArguments {
             max_body_bytes: within("max-body", given.max_body.unwrap_or(96 << 20), 1024, 1 << 30)?,
             body_memory_bytes: within("body-memory", given.body_memory.unwrap_or(128 << 20), 1024, 1 << 40)?,
             attachment_bytes: within("max-attachment", given.max_attachment.unwrap_or(64 << 20), 0, 1 << 40)?,
+            max_exports: within("max-exports", given.max_exports.unwrap_or(4), 1, 10_000)?,
+            compare: CompareOptions {
+                memory: within("compare-memory", given.compare_memory.unwrap_or(64 << 20), 1 << 20, 1 << 40)?,
+                cache_bytes: within("compare-cache", given.compare_cache.unwrap_or(1 << 30), 0, 1 << 50)?,
+                cache_age: Duration::from_secs(within(
+                    "compare-keep",
+                    given.compare_keep.unwrap_or(86_400),
+                    0,
+                    31_536_000,
+                )?),
+                wait: Duration::from_secs(within("compare-wait", given.compare_wait.unwrap_or(60), 0, 3600)?),
+            },
             max_connections: within("max-connections", given.max_connections.unwrap_or(10_000), 1, 1_000_000)?,
             stall_timeout: Duration::from_secs(within("stall-timeout", given.stall_timeout.unwrap_or(60), 1, 86_400)?),
             shutdown_timeout: Duration::from_secs(within(
@@ -222,6 +257,7 @@ impl ServeArguments {
                 UnenforcedLimits::Refuse => Unenforced::Refuse,
                 UnenforcedLimits::Ignore => Unenforced::Ignore,
             },
+            retention: retention::settings(given.retention_every, given.retention)?,
             docker,
         };
         if app.body_memory_bytes < app.max_body_bytes {
@@ -299,6 +335,8 @@ pub(crate) fn parse_secret(hex: &str) -> Result<[u8; 32], Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use docket_contract::retention::RetentionRule;
+    use docket_service::operations::{ConfiguredPolicy, RetentionSettings};
 
     fn file(text: &str) -> Result<ServeSettings, Failure> {
         let file = tempfile::NamedTempFile::new().expect("a file");
@@ -353,6 +391,14 @@ mod tests {
             ("[jobs-per-type]\nA_JOB = -1", "line 2"),
             ("[organizations.acme]\njob = 1", "job"),
             ("[organizations.acme]\njobs = 100001", "organizations.acme.jobs must be"),
+            ("retention-every = 31536001", "retention-every must be from 0 to 31536000"),
+            ("[[retention]]\nkeep-days = 0", "retention, policy 1: keep-days must be from 1 to 36500, is 0"),
+            ("[[retention]]\nkeep-days = 1\n[[retention]]\ntype = \"x\"\nkeep-runs = 1", "policy 2: type must match"),
+            ("[[retention]]\nstorage-id = \"s\"", "keep-days is required where there is neither keep-runs"),
+            ("[[retention]]\ntype = \"A_JOB\"\nkeep-log-days = 1", "keep-log-days is for policies without type"),
+            ("[[retention]]\norganization = \"\"\nkeep-days = 1", "organization must have"),
+            ("[[retention]]\nkeep-days = 1\n[[retention]]\nkeep-runs = 1", "policy 2: there is one"),
+            ("[[retention]]\nkeep-weeks = 1", "keep-weeks"),
             ("webhook-allow = [\"10.0.0.0/33\"]", "webhook-allow"),
             ("webhook-retries = [1.0, -2.0]", "webhook-retries must be from 0"),
         ] {
@@ -361,6 +407,29 @@ mod tests {
             assert!(!failure.message.contains('\n'), "{text}: {}", failure.message);
             assert_eq!(failure.code, 2);
         }
+    }
+
+    #[test]
+    fn policies_of_retention_are_tables_of_the_file() {
+        let settings = file(
+            "retention-every = 60\n[[retention]]\nkeep-days = 90\n[[retention]]\norganization = \"acme\"\n\
+             storage-id = \"s\"\ntype = \"A_JOB\"\nkeep-runs = 5\n[[retention]]\nstorage-id = \"s\"\nkeep-log-days = 7",
+        );
+        let RetentionSettings { every, policies } = settings.expect("valid").app.retention;
+        assert_eq!(every, Some(Duration::from_secs(60)));
+        let rule = |policy: &ConfiguredPolicy| {
+            let RetentionRule { keep_days, keep_runs, keep_log_days, .. } = policy.rule;
+            (policy.organization.clone(), policy.rule.key(), [keep_days, keep_runs, keep_log_days])
+        };
+        let own = |text: &str| Some(text.to_owned());
+        let expected = [
+            (None, (None, None), [Some(90), None, None]),
+            (own("acme"), (own("s"), own("A_JOB")), [None, Some(5), None]),
+            (None, (own("s"), None), [None, None, Some(7)]),
+        ];
+        assert_eq!(policies.iter().map(rule).collect::<Vec<_>>(), expected);
+        let every = |text| file(text).expect("valid").app.retention.every;
+        assert_eq!((every(""), every("retention-every = 0")), (Some(Duration::from_secs(3600)), None));
     }
 
     #[test]

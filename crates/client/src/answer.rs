@@ -13,12 +13,14 @@ use hyper::body::Incoming;
 pub struct Answer {
     /// The headers.
     pub headers: HeaderMap,
+    /// What the server told behind the end of the body (RFC 9110, 6.5), once that is reached.
+    pub trailers: Option<HeaderMap>,
     body: Incoming,
 }
 
 impl Answer {
     pub(super) fn new(headers: HeaderMap, body: Incoming) -> Self {
-        Self { headers, body }
+        Self { headers, trailers: None, body }
     }
 
     pub(super) fn into_body(self) -> Incoming {
@@ -34,9 +36,10 @@ impl Answer {
             let late = |_| ClientError::Transport(format!("the answer stalled for {} s", ANSWER_TIMEOUT.as_secs()));
             let frame = tokio::time::timeout(ANSWER_TIMEOUT, self.body.frame()).await.map_err(late)?;
             let Some(frame) = frame else { return Ok(None) };
-            // Trailers are no part of the body.
-            if let Ok(part) = frame.map_err(|error| ClientError::Transport(causes(&error)))?.into_data() {
-                return Ok(Some(part));
+            match frame.map_err(|error| ClientError::Transport(causes(&error)))?.into_data() {
+                Ok(part) => return Ok(Some(part)),
+                // Trailers are no part of the body.
+                Err(frame) => self.trailers = frame.into_trailers().ok(),
             }
         }
     }

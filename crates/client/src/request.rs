@@ -72,12 +72,15 @@ pub struct Request {
     pub media_type: Cow<'static, str>,
     /// Whether carrying it out twice has the effect of once.
     pub repeatable: bool,
+    /// Whether it asks for what is told behind the end of the answer (RFC 9110, 10.1.4).
+    pub trailers: bool,
 }
 
 impl Request {
     /// A read.
     pub fn get(target: String) -> Self {
-        Self { method: Method::GET, target, body: None, media_type: Cow::Borrowed(JSON), repeatable: true }
+        let media_type = Cow::Borrowed(JSON);
+        Self { method: Method::GET, target, body: None, media_type, repeatable: true, trailers: false }
     }
 
     /// The request of an operation.
@@ -132,7 +135,7 @@ impl Request {
             false => has_body.then(|| Bytes::from(Value::Object(fields).to_string())),
         };
         let media_type = Cow::Borrowed(if O::TAKES_FILE { BYTES } else { JSON });
-        Ok(Self { method, target, body, media_type, repeatable: O::REPEATABLE })
+        Ok(Self { method, target, body, media_type, repeatable: O::REPEATABLE, trailers: !O::TRAILERS.is_empty() })
     }
 
     /// The same request with a body that was made before.
@@ -181,6 +184,10 @@ impl Request {
             let media_type = HeaderValue::from_str(&self.media_type);
             let media_type = media_type.map_err(|error| ClientError::Url(format!("the media type: {error}")))?;
             headers.insert(header::CONTENT_TYPE, media_type);
+        }
+        if self.trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
         }
         if let Some(key) = key {
             headers.insert("x-api-key", key.clone());

@@ -5,7 +5,11 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// A server that gives scripted answers, one a request, and keeps what it was sent. An empty answer breaks the connection.
+/// Stands at the end of an answer behind which the connection breaks.
+pub const BREAK: char = '\0';
+
+/// A server that gives scripted answers, one a request, and keeps what it was sent. An empty answer breaks the connection,
+/// and so does [`BREAK`] behind one.
 pub async fn scripted(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -17,7 +21,9 @@ pub async fn scripted(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>)
             while let Some(request) = read_request(&mut socket).await {
                 seen.lock().expect("no panic").push(request);
                 let answer = answers.next().unwrap_or_default();
-                if answer.is_empty() || socket.write_all(answer.as_bytes()).await.is_err() {
+                let whole = answer.strip_suffix(BREAK);
+                let written = socket.write_all(whole.unwrap_or(&answer).as_bytes()).await;
+                if answer.is_empty() || whole.is_some() || written.is_err() {
                     break;
                 }
             }

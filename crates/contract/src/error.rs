@@ -67,6 +67,8 @@ codes! {
     JobEnded = "job_ended", 409, "The job has ended";
     /// No result of the job has the verdict FAILED, so there are no failed records to run again.
     NothingFailed = "nothing_failed", 409, "No record failed";
+    /// Jobs of the scheduled job have not ended, and its overlap policy lets no other one start.
+    RunNotEnded = "run_not_ended", 409, "A run has not ended";
     /// The report carries an attempt that is not the job's present one.
     StaleAttempt = "stale_attempt", 409, "The attempt is outdated";
     /// A request with the same `Idempotency-Key` is still being worked on; try again shortly.
@@ -158,6 +160,14 @@ impl Error {
     /// There is no such thing, or it is not the caller's. The text is the same for both.
     pub fn not_found() -> Self {
         Self::new(Code::NotFound, "There is no such thing, or it is not yours to see.")
+    }
+
+    /// This error about a member of the body: the pointers of its fields begin with the one of the member.
+    pub fn within(mut self, pointer: &str) -> Self {
+        for field in &mut self.errors {
+            field.pointer.insert_str(0, pointer);
+        }
+        self
     }
 
     /// One field is not valid.

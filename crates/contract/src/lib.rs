@@ -7,22 +7,31 @@
 //! This crate owns no input or output: no runtime, no HTTP, no SQL, no clock and no randomness.
 
 pub mod caller;
+pub mod cron;
 pub mod cursor;
 pub mod error;
 pub mod history;
+mod ids;
 pub mod job;
 pub mod lenient;
+pub mod log;
 pub mod notice;
 pub mod operations;
+pub mod pointer;
 pub mod result;
+pub mod retention;
+pub mod schedule;
 pub mod state;
 pub mod text;
 pub mod time;
 pub mod validate;
 
 pub use caller::{Caller, Role};
+pub use cron::{Cron, Zone};
 pub use error::{Code, Error, FieldError};
 pub use job::{Job, JobId};
+pub use log::ProcessingLogId;
 pub use operations::{Operation, Reply};
+pub use schedule::{ScheduledJob, ScheduledJobId};
 pub use state::Status;
 pub use time::Timestamp;

@@ -5,6 +5,7 @@
 
 use crate::history::JobEvent;
 use crate::job::{Job, JobId};
+use crate::operations::DiffCounts;
 use crate::state::Status;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,8 @@ pub const MAX_MESSAGE_CHARS: usize = 1000;
 /// The body of a delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
-    /// `job.` and the status in small letters: `job.finished`.
+    /// `job.` and the status in small letters: `job.finished`. Or `job.regressed`: the job has ended, and records have
+    /// newly failed.
     #[serde(rename = "type")]
     pub kind: String,
     /// When it happened.
@@ -31,6 +33,18 @@ pub struct NoticeData {
     pub job: NoticeJob,
     /// The transition, as in the job's history.
     pub event: JobEvent,
+    /// With `job.regressed` only: what a comparison of its results with those of the previous run has found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<NoticeComparison>,
+}
+
+/// What a comparison has found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoticeComparison {
+    /// The previous run.
+    pub against: JobId,
+    /// Numbers of records, over all storages that either run has written to.
+    pub counts: DiffCounts,
 }
 
 /// What identifies a job to people and programs.
@@ -74,7 +88,15 @@ impl Notice {
                     user: job.user.clone(),
                 },
                 event,
+                comparison: None,
             },
         }
+    }
+
+    /// The same, to tell that records have newly failed.
+    pub fn regressed(mut self, comparison: NoticeComparison) -> Self {
+        self.kind = "job.regressed".to_owned();
+        self.data.comparison = Some(comparison);
+        self
     }
 }

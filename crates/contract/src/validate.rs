@@ -11,6 +11,8 @@ pub const MAX_FIELD_ERRORS: usize = 50;
 pub struct Problems {
     errors: Vec<FieldError>,
     more: usize,
+    /// Where the checks stand that are being made: pointers are relative to it.
+    within: String,
 }
 
 impl Problems {
@@ -20,9 +22,17 @@ impl Problems {
             self.more += 1;
             return;
         }
-        let pointer = pointer.into();
+        let pointer = format!("{}{}", self.within, pointer.into());
         let detail = format!("{} {}", pointer.trim_start_matches('/'), detail.as_ref());
         self.errors.push(FieldError { pointer, code: code.to_owned(), detail });
+    }
+
+    /// Makes checks of a member: their pointers begin with the one of the member.
+    pub fn within(&mut self, pointer: &str, check: impl FnOnce(&mut Self)) {
+        let outer = self.within.len();
+        self.within.push_str(pointer);
+        check(self);
+        self.within.truncate(outer);
     }
 
     /// Checks an id: 1 to 255 characters without control characters.
@@ -83,4 +93,23 @@ impl Problems {
 pub trait Validate {
     /// Adds what is wrong to `problems`; lowers a `limit` above its maximum (AIP-158) instead of refusing it.
     fn validate(&mut self, problems: &mut Problems);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_begin_with_the_member() {
+        let mut problems = Problems::default();
+        problems.within("/outer", |problems| {
+            problems.within("/inner", |problems| problems.add("/name", "required", "is required"));
+            problems.range("/count", Some(3), 0, 2);
+        });
+        problems.add("/other", "required", "is required");
+        let error = problems.into_result().expect_err("findings");
+        let pointers: Vec<_> = error.errors.iter().map(|field| field.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/outer/inner/name", "/outer/count", "/other"]);
+        assert_eq!(error.errors[0].detail, "outer/inner/name is required");
+    }
 }

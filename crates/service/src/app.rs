@@ -4,6 +4,8 @@ pub mod mock;
 
 use crate::access::Keys;
 use crate::clock::{Clock, SystemClock};
+use crate::compare::{CompareOptions, Comparisons, Regressions};
+use crate::data::{self, ATTACHMENTS_DIRECTORY, COMPARISONS_DIRECTORY, CONTROL_FILE, RESULTS_DIRECTORY};
 use crate::engine::{Engine, LaneSettings, LaunchSettings};
 use crate::executors::docker::{self, DockerExecutor, DockerSettings};
 use crate::executors::process::policy::{Policy, Powers, Unenforced, Users};
@@ -14,32 +16,26 @@ use crate::faces::rest::{self, BodyLimits, Ready, RestOptions, RestState};
 use crate::faces::soap::{self, SoapOptions};
 use crate::feed::{Feed, Growth};
 use crate::handler::Live;
-use crate::operations::{AllowedImages, Attachments, Executors, Gates, JobIds, Service, expire, sweep};
+use crate::operations::{
+    AllowedImages, Attachments, Counting, Erasures, Executors, Exports, Gates, JobIds, Retention, RetentionSettings,
+    Service, expire, retention, sweep,
+};
 use crate::secrets::Secrets;
 use crate::store::disk::DiskFiles;
 use crate::store::files::FileStore;
 use crate::store::queue::Limits;
 use crate::store::sqlite::{ResultsOptions, SqliteControl, SqliteResults};
-use crate::store::{ControlStore, ResultStore, StoreError};
+use crate::store::{ControlStore, ResultStore, RetentionStore, ScheduleStore, StoreError};
 use crate::webhooks::{WebhookSettings, Webhooks};
 use docket_contract::job::ExecutorKind;
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-
-/// The control plane's file in the data directory.
-pub const CONTROL_FILE: &str = "control.db";
-/// The data plane's directory in the data directory.
-pub const RESULTS_DIRECTORY: &str = "results";
-/// The directory of attachments in the data directory.
-pub const ATTACHMENTS_DIRECTORY: &str = "attachments";
 
 /// How long the engine may take to stop.
 const ENGINE_STOP: Duration = Duration::from_secs(5);
@@ -71,6 +67,8 @@ pub struct Settings {
     pub body_memory_bytes: usize,
     /// Most bytes of an attachment.
     pub attachment_bytes: u64,
+    /// Most exports at a time.
+    pub max_exports: usize,
     /// Most connections at a time.
     pub max_connections: usize,
     /// How long a client may take none of the bytes sent to it.
@@ -87,6 +85,10 @@ pub struct Settings {
     pub max_processes: u64,
     /// What becomes of jobs whose limits this machine can't enforce.
     pub unenforced_limits: Unenforced,
+    /// What comparisons of results may take.
+    pub compare: CompareOptions,
+    /// What is removed by itself.
+    pub retention: RetentionSettings,
     /// Where jobs run as containers, if they may.
     pub docker: Option<DockerLane>,
 }
@@ -147,12 +149,16 @@ impl App {
     /// Opens the stores and binds the address.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let data = &settings.data;
-        let lock = claim_directory(data)?;
+        let refused = |error| StartError::Settings(format!("data {}: {error}", data.display()));
+        let lock = data::claim(data).map_err(refused)?;
         let secrets = Arc::new(match &settings.secret {
             Some(key) => Secrets::new(key),
             None => Secrets::load(data).map_err(io_error("the secret"))?,
         });
         let (control, results) = open_stores(data.clone()).await?;
+        let schedules: Arc<dyn ScheduleStore> = control.clone();
+        let policies: Arc<dyn RetentionStore> = control.clone();
+        let control: Arc<dyn ControlStore> = control;
         let loopback = settings.listen.ip().is_loopback();
         let keys = control.has_keys().await.map_err(|source| StartError::Store { what: CONTROL_FILE, source })?;
         if !keys && !loopback {
@@ -196,8 +202,15 @@ impl App {
         let configured = lanes.iter().map(|lane| lane.kind).chain([ExecutorKind::Worker]).collect();
         let executors = Executors::new(settings.executor, configured);
         let executors = executors.map_err(StartError::Settings)?;
-        let engine =
-            Engine::new(control.clone(), clock.clone(), secrets.clone(), settings.limits.clone(), lanes, launch);
+        let engine = Engine::new(
+            control.clone(),
+            results.clone(),
+            clock.clone(),
+            secrets.clone(),
+            settings.limits.clone(),
+            lanes,
+            launch,
+        );
         // The rest of the connections is for everybody else.
         let feed = Feed::new(control.clone(), settings.max_connections / 4 * 3);
         let told = feed.clone();
@@ -208,8 +221,14 @@ impl App {
         let files = tokio::task::spawn_blocking(move || DiskFiles::open(&files, run.0)).await;
         let files = files.map_err(io::Error::other).flatten().map_err(io_error(ATTACHMENTS_DIRECTORY))?;
         let files: Arc<dyn FileStore> = Arc::new(files);
+        let (directory, options) = (data.join(COMPARISONS_DIRECTORY), settings.compare.clone());
+        let (compared, told) = (results.clone(), clock.clone());
+        let comparisons =
+            tokio::task::spawn_blocking(move || Comparisons::open(Some(directory), compared, told, options)).await;
+        let comparisons = comparisons.map_err(io::Error::other).flatten().map_err(io_error(COMPARISONS_DIRECTORY))?;
         let service = Arc::new(Service {
             control: control.clone(),
+            schedules,
             results: results.clone(),
             engine: engine.clone(),
             clock: clock.clone(),
@@ -219,9 +238,14 @@ impl App {
             webhooks: settings.webhooks.guard.clone(),
             ids,
             attachments: Attachments::new(files.clone(), settings.attachment_bytes),
+            exports: Exports::new(settings.max_exports),
             gates: Gates::default(),
             feed: feed.clone(),
             growth: Growth::default(),
+            comparisons,
+            counting: Counting::default(),
+            erasures: Erasures::default(),
+            retention: Retention::new(policies, settings.retention.clone()),
         });
         let webhooks = Webhooks::new(control.clone(), clock.clone(), secrets.clone(), settings.webhooks.clone());
         let bodies = BodyLimits {
@@ -272,7 +296,15 @@ impl App {
         let webhooks = tokio::spawn(self.webhooks.run(stopped.clone()));
         let engine = self.engine.clone();
         let expiry = expire::run(self.service.clone(), stopped.clone());
-        let engine = tokio::spawn(async move { tokio::join!(engine.run(stopped), expiry) });
+        let retention = retention::run(self.service.clone(), stopped.clone());
+        let comparisons = self.service.comparisons.clone();
+        let regressions = Regressions::new(self.control.clone(), comparisons.clone(), self.service.clock.clone());
+        let comparisons = comparisons.run(stopped.clone());
+        let regressions = regressions.run(stopped.clone());
+        let comparisons = tokio::spawn(async move { tokio::join!(comparisons, regressions) });
+        let schedules = engine.schedules(self.service.schedules.clone(), self.service.clone());
+        let schedules = schedules.run(stopped.clone());
+        let engine = tokio::spawn(async move { tokio::join!(engine.run(stopped), expiry, retention, schedules) });
         let (control, files) = (self.control.clone(), self.files.clone());
         let sweeping = tokio::spawn(async move {
             match sweep(&*control, &*files).await {
@@ -304,6 +336,9 @@ impl App {
         }
         if let Err(error) = webhooks.await {
             tracing::error!(%error, "the webhooks failed");
+        }
+        if let Err(error) = comparisons.await {
+            tracing::error!(%error, "the comparisons failed");
         }
         // What is left of it is for the next start.
         sweeping.abort();
@@ -355,29 +390,14 @@ fn url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
-fn claim_directory(data: &Path) -> Result<File, StartError> {
-    let setting = |error: io::Error| StartError::Settings(format!("data {}: {error}", data.display()));
-    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(setting)?;
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(data.join("server.lock"))
-        .map_err(setting)?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| StartError::Settings(format!("data {}: another server uses it", data.display())))?;
-    Ok(lock)
-}
-
 /// Opening reads and may migrate: not on an async thread.
-async fn open_stores(data: PathBuf) -> Result<(Arc<dyn ControlStore>, Arc<dyn ResultStore>), StartError> {
+async fn open_stores(data: PathBuf) -> Result<(Arc<SqliteControl>, Arc<dyn ResultStore>), StartError> {
     let open = move || {
         let control = SqliteControl::open(&data.join(CONTROL_FILE))
             .map_err(|source| StartError::Store { what: CONTROL_FILE, source })?;
         let results = SqliteResults::open(&data.join(RESULTS_DIRECTORY), ResultsOptions::default())
             .map_err(|source| StartError::Store { what: RESULTS_DIRECTORY, source })?;
-        Ok((Arc::new(control) as Arc<dyn ControlStore>, Arc::new(results) as Arc<dyn ResultStore>))
+        Ok((Arc::new(control), Arc::new(results) as Arc<dyn ResultStore>))
     };
     match tokio::task::spawn_blocking(open).await {
         Ok(opened) => opened,

@@ -8,7 +8,10 @@ use docket_contract::{Caller, Error, JobId, Reply};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// What a header, or a field behind the end of an answer, says.
+pub type Field = (&'static str, String);
 
 /// An answer whose bytes exist already, in the operation's media type; read piece by piece as the client takes it.
 pub struct Encoded {
@@ -20,17 +23,37 @@ pub struct Encoded {
     pub media_type: Option<&'static str>,
     /// It comes as things happen: it must reach its reader piece by piece, and only as long as the caller may have it.
     pub live: bool,
+    /// Headers of its head, of those that the table names.
+    pub headers: Vec<Field>,
+    /// What is told behind its end, for an operation whose table row names trailers.
+    pub closing: Option<Closing>,
+}
+
+/// What is told behind the end of an answer: set by its stream before it ends well.
+#[derive(Clone, Debug, Default)]
+pub struct Closing(Arc<OnceLock<Vec<Field>>>);
+
+impl Closing {
+    /// The answer is whole. Only the first call counts.
+    pub fn set(&self, fields: Vec<Field>) {
+        let _ = self.0.set(fields);
+    }
+
+    /// What was set.
+    pub fn fields(&self) -> &[Field] {
+        self.0.get().map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Encoded {
     /// An answer in the operation's media type, of a length that is not known yet.
     pub fn new(stream: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Self {
-        Self { stream: stream.boxed(), length: None, media_type: None, live: false }
+        Self { stream: stream.boxed(), length: None, media_type: None, live: false, headers: Vec::new(), closing: None }
     }
 
     /// An answer that comes as things happen.
     pub fn live(media_type: &'static str, stream: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Self {
-        Self { stream: stream.boxed(), length: None, media_type: Some(media_type), live: true }
+        Self { media_type: Some(media_type), live: true, ..Self::new(stream) }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The server's secret, and what is made of it: page tokens, the tokens of running jobs, and what webhooks are signed
-//! with.
+//! The server's secret, and what is made of it: page tokens, the tokens of running jobs, and what webhooks and receipts
+//! are signed with.
 //!
 //! All is derived from one key of 32 bytes, made at the first start and kept in the data directory, or given by the
 //! configuration (then every replica reads the tokens of every other).
@@ -29,6 +29,7 @@ pub struct Secrets {
     pages: XChaCha20Poly1305,
     jobs: [u8; 32],
     webhooks: [u8; 32],
+    receipts: [u8; 32],
 }
 
 impl Secrets {
@@ -39,6 +40,7 @@ impl Secrets {
             pages: XChaCha20Poly1305::new(&pages.into()),
             jobs: blake3::derive_key("docket 2026-11 job tokens", key),
             webhooks: blake3::derive_key("docket 2026-11 webhooks", key),
+            receipts: blake3::derive_key("docket 2026-11 receipts", key),
         }
     }
 
@@ -66,13 +68,18 @@ impl Secrets {
 
     /// A token for a position, bound to its scope.
     pub fn seal(&self, position: Position, scope: &Scope) -> Result<String, Error> {
+        self.seal_bytes(&position.0.to_le_bytes(), scope)
+    }
+
+    /// A token for what only this server needs to read, bound to a scope.
+    pub fn seal_bytes(&self, bytes: &[u8], scope: &Scope) -> Result<String, Error> {
         let mut nonce = [0; NONCE_BYTES];
         random(&mut nonce).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
-        let payload = Payload { msg: &position.0.to_le_bytes(), aad: scope.as_bytes() };
+        let payload = Payload { msg: bytes, aad: scope.as_bytes() };
         let sealed = self
             .pages
             .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| Error::new(Code::Internal, "The page token can't be made."))?;
+            .map_err(|_| Error::new(Code::Internal, "The token can't be made."))?;
         let mut token = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
         token.push(TOKEN_VERSION);
         token.extend_from_slice(&nonce);
@@ -82,13 +89,15 @@ impl Secrets {
 
     /// The position in a token, if this server (or one with the same key) made it for this scope.
     pub fn open(&self, token: &str, scope: &Scope) -> Result<Position, Error> {
-        self.try_open(token, scope).ok_or_else(|| {
+        let position = self.open_bytes(token, scope).and_then(|bytes| bytes.try_into().ok());
+        position.map(|bytes| Position(u64::from_le_bytes(bytes))).ok_or_else(|| {
             let detail = "startAfter is not a token that this server issued for this storage, job and filters.";
             Error::new(Code::InvalidPageToken, detail)
         })
     }
 
-    fn try_open(&self, token: &str, scope: &Scope) -> Option<Position> {
+    /// What is in a token, if this server (or one with the same key) made it for this scope.
+    pub fn open_bytes(&self, token: &str, scope: &Scope) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (&version, rest) = bytes.split_first()?;
         if version != TOKEN_VERSION {
@@ -96,8 +105,7 @@ impl Secrets {
         }
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: sealed, aad: scope.as_bytes() };
-        let position = self.pages.decrypt(&XNonce::from(*nonce), payload).ok()?;
-        Some(Position(u64::from_le_bytes(position.try_into().ok()?)))
+        self.pages.decrypt(&XNonce::from(*nonce), payload).ok()
     }
 
     /// The token of a running job: its id, its attempt, and a proof. Nothing is stored for it.
@@ -118,6 +126,11 @@ impl Secrets {
     /// What an organization's webhooks are signed with.
     pub fn webhook_secret(&self, organization: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.webhooks, organization.as_bytes()).as_bytes()
+    }
+
+    /// The seed of the key that signs receipts.
+    pub fn receipt_seed(&self) -> &[u8; 32] {
+        &self.receipts
     }
 
     fn job_proof(&self, own: OwnJob) -> [u8; 32] {

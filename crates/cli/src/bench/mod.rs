@@ -11,6 +11,7 @@ mod process;
 mod records;
 mod report;
 mod results;
+mod schedules;
 
 use crate::failure::Failure;
 use crate::output::{say, tell};
@@ -32,6 +33,7 @@ pub struct Args {
 enum What {
     Results(results::Args),
     Jobs(jobs::Args),
+    Schedules(schedules::Args),
 }
 
 /// What both benchmarks take.
@@ -152,6 +154,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.what {
         What::Results(args) => results::run(args).await,
         What::Jobs(args) => jobs::run(args).await,
+        What::Schedules(args) => schedules::run(args).await,
     }?;
     Ok(ExitCode::SUCCESS)
 }

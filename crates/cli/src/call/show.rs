@@ -3,6 +3,7 @@
 use super::operation::Row;
 use crate::failure::Failure;
 use crate::output::{self, cut, say};
+use comfy_table::ColumnConstraint;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -24,6 +25,10 @@ pub fn operations(rows: &[Row]) {
     let mut table = output::text(["operation", "what", "role", "call"]);
     for row in rows {
         table.add_row([row.name, row.title, row.role, &row.road]);
+    }
+    // Names are there to be copied: they are never broken.
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
     }
     say!("{table}");
 }

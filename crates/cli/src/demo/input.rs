@@ -3,7 +3,7 @@
 use super::Args;
 use crate::failure::Failure;
 use crate::output;
-use crate::partners::{Generator, PartnerWriter, Summary};
+use crate::partners::{Compared, Generator, NextNight, PartnerWriter, Summary};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,23 @@ pub async fn prepare(args: &Args, work: &Path) -> Result<Input, Failure> {
     }
     let (path, seed, records) = (work.join("partners.csv"), args.seed, args.records);
     tokio::task::spawn_blocking(move || make(path, seed, records)).await.map_err(Failure::other)?
+}
+
+/// Makes the file of the next night in `work`; answers with it what a comparison of both nights has to find.
+pub async fn prepare_next(args: &Args, work: &Path) -> Result<(PathBuf, Compared), Failure> {
+    let (path, seed, records) = (work.join("partners-next-night.csv"), args.seed, args.records);
+    tokio::task::spawn_blocking(move || make_next(path, seed, records)).await.map_err(Failure::other)?
+}
+
+fn make_next(path: PathBuf, seed: u64, records: u64) -> Result<(PathBuf, Compared), Failure> {
+    let failed = |error: std::io::Error| Failure::other(format!("can't write {}: {error}", path.display()));
+    let mut writer = PartnerWriter::new(File::create(&path).map_err(failed)?).map_err(failed)?;
+    let mut night = NextNight::of(&Generator::new(seed, records));
+    for (partner, _) in night.by_ref() {
+        writer.write(&partner).map_err(failed)?;
+    }
+    writer.finish().map_err(failed)?;
+    Ok((path, night.compared()))
 }
 
 fn make(path: PathBuf, seed: u64, records: u64) -> Result<Input, Failure> {

@@ -2,6 +2,7 @@
 //! client would do it.
 
 mod input;
+mod next_night;
 mod read_back;
 mod server;
 mod show;
@@ -31,7 +32,7 @@ const STORAGE: &str = "demo";
 /// the server stays up until Ctrl-C.
 ///
 /// Without --input, partners are made up from --seed, a known share of them with known defects; the results must then
-/// tell exactly those, or the demonstration fails.
+/// tell exactly those, or the demonstration fails. So must the comparison of two nights (--nights 2).
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A CSV file of business partners instead of made-up ones; see `docket validate-partners --help`
@@ -43,6 +44,10 @@ pub struct Args {
     /// Makes the same partners again
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Nights: with 2 the partners are checked again after some were corrected, spoiled, removed and added, and the runs
+    /// are compared
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2), conflicts_with = "input")]
+    nights: u8,
     /// End when everything is shown, instead of keeping the server up
     #[arg(long)]
     exit: bool,
@@ -116,17 +121,32 @@ async fn show(args: &Args, program: &Path, work: &Path, server: &mut Server) -> 
     let input = input::prepare(args, work).await?;
     say!("Input        {}", input.describe());
 
-    let job = client.call::<StartJob>(&job_spec(program, &input.path)?).await?;
-    server.runs(job.id);
-    say!("Job          {}  ({})", job.id, job.spec.job_type.as_deref().unwrap_or_default());
-    let job = watch::until_ended(&client, job.id).await?;
-    let outcome = finished(&client, &job).await?;
+    let (job, outcome) = validate(program, &input.path, &client, server).await?;
 
     let found = read_back::all(&client, job.id, STORAGE).await?;
     show::results(&found, &outcome);
     check(&client, &job, &input, &found, &outcome).await?;
-    show::next_steps(&base, job.id, STORAGE);
+    let second = match args.nights {
+        2 => Some(next_night::run(args, program, work, &client, server, job.id).await?),
+        _ => None,
+    };
+    show::next_steps(&base, job.id, second, STORAGE);
     Ok(())
+}
+
+/// Runs a validation job over a file to its end.
+async fn validate(
+    program: &Path,
+    input: &Path,
+    client: &Client,
+    server: &mut Server,
+) -> Result<(Job, Outcome), Failure> {
+    let job = client.call::<StartJob>(&job_spec(program, input)?).await?;
+    server.runs(job.id);
+    say!("Job          {}  ({})", job.id, job.spec.job_type.as_deref().unwrap_or_default());
+    let job = watch::until_ended(client, job.id).await?;
+    let outcome = finished(client, &job).await?;
+    Ok((job, outcome))
 }
 
 fn job_spec(program: &Path, input: &Path) -> Result<JobSpec, Failure> {
@@ -164,7 +184,12 @@ async fn check(
     found: &read_back::ReadBack,
     outcome: &Outcome,
 ) -> Result<(), Failure> {
-    let ask = ReadJobStatisticsInput { job_id: job.id, storage_id: Some(STORAGE.to_owned()) };
+    let ask = ReadJobStatisticsInput {
+        job_id: job.id,
+        storage_id: Some(STORAGE.to_owned()),
+        pointer: Vec::new(),
+        limit: None,
+    };
     let counted = client.call::<ReadJobStatistics>(&ask).await?;
     let mut wrong = Vec::new();
     let mut compare = |what: &str, number: u64, expected: u64| {

@@ -77,9 +77,13 @@ fn countries(summary: &Summary) -> comfy_table::Table {
 }
 
 /// Prints where to go on.
-pub fn next_steps(base: &str, job: JobId, storage: &str) {
+pub fn next_steps(base: &str, job: JobId, second: Option<JobId>, storage: &str) {
     say!("\nGo on with:");
-    for (what, path) in [
+    let diff = second.map(|second| {
+        let path = format!("/jobs/{second}/results/diff?against={job}&change=NEWLY_FAILED&limit=5");
+        ("what failed newly the second night", path)
+    });
+    let paths = [
         ("the job", format!("/jobs/{job}")),
         ("all jobs", "/jobs".to_owned()),
         ("a page of results", format!("/jobs/{job}/results?storageId={storage}&limit=5")),
@@ -88,8 +92,12 @@ pub fn next_steps(base: &str, job: JobId, storage: &str) {
         ("statistics", format!("/jobs/{job}/results/statistics?storageId={storage}")),
         ("the job's log", format!("/jobs/{job}/log?tail=20")),
         ("the API", "/openapi.json".to_owned()),
-    ] {
+    ];
+    for (what, path) in diff.into_iter().chain(paths) {
         say!("  # {what}\n  curl '{base}{path}'");
+    }
+    if second.is_none() {
+        say!("\n`docket demo --nights 2` checks the partners again a night later, and compares both runs.");
     }
 }
 

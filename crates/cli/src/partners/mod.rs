@@ -19,7 +19,7 @@ mod writer;
 
 pub use catalog::rule;
 pub use findings::{Severity, Validation};
-pub use generate::Generator;
+pub use generate::{Compared, Generator, NextNight};
 pub use partner::Partner;
 pub use reader::{PartnerReader, RowError};
 pub use summary::Summary;

@@ -7,7 +7,6 @@ use std::{error, fmt};
 
 use serde::Deserialize;
 
-use super::catalog::{Kind, rule};
 use super::findings::Validation;
 use super::generate::Planted;
 use super::partner::Partner;
@@ -86,8 +85,7 @@ impl Summary {
 
     /// Counts a generated record as its validation should be.
     pub fn add_planted(&mut self, partner: &Partner, planted: &Planted) {
-        let failed = planted.rules.iter().any(|code| rule(code).is_some_and(|rule| rule.kind == Kind::Error));
-        self.add(partner.country_code(), failed, planted.rules.iter().copied());
+        self.add(partner.country_code(), planted.fails(), planted.rules.iter().copied());
     }
 
     /// Counts a result that was read back: its `countryShortName`, whether its status is FAILED,

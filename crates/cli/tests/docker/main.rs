@@ -9,7 +9,7 @@ mod failures;
 mod logs;
 mod server;
 #[allow(dead_code, reason = "these tests need only a part of what the tests over HTTP share")]
-#[path = "../http/support.rs"]
+#[path = "../http/support/mod.rs"]
 mod support;
 
 use std::path::PathBuf;

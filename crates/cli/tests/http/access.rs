@@ -49,14 +49,21 @@ impl Row {
         self.template.contains("{jobId}")
     }
 
+    /// Whether it is about one thing of an organization.
+    fn names_something(&self) -> bool {
+        self.names_a_job() || self.template.contains("{scheduledJobId}")
+    }
+
     /// Sends the row's example about this job.
     async fn call(&self, server: &Server, key: Option<&str>, job: &str) -> Response {
         let mut input = self.input.as_object().expect("an object").clone();
         let mut path = self.template.replace("{jobId}", job).replace("{storageId}", "storage");
+        path = path.replace("{scheduledJobId}", job);
         for (name, value) in &input {
             path = path.replace(&format!("{{{name}}}"), value.as_str().unwrap_or_default());
         }
         input.remove("jobId");
+        input.remove("scheduledJobId");
         input.remove("startAfter");
         let in_body = matches!(self.method, Method::Post | Method::Put);
         let query: BTreeMap<String, Value> = input
@@ -96,6 +103,9 @@ async fn the_whole_matrix() {
     let headers = [("x-api-key", keys["operator"].as_str()), ("content-type", "application/json")];
     let started = server.send(http::Method::POST, "/jobs", &headers, body).await.ok();
     let job = started["id"].as_str().expect("an id").to_owned();
+    let body = crate::support::scheduled("@daily", "true").to_string();
+    let made = server.send(http::Method::POST, "/scheduledjobs", &headers, body).await.ok();
+    let schedule = made["id"].as_str().expect("an id").to_owned();
     let unknown = "00000000-0000-7000-8000-000000000000";
 
     for row in rows() {
@@ -108,8 +118,9 @@ async fn the_whole_matrix() {
         for role in Role::ALL.into_iter().filter(|role| *role < row.role) {
             row.call(&server, Some(&keys[role.name()]), &job).await.problem(403, "forbidden");
         }
-        if row.names_a_job() {
-            let foreign = row.call(&server, Some(&stranger), &job).await;
+        if row.names_something() {
+            let own = if row.names_a_job() { &job } else { &schedule };
+            let foreign = row.call(&server, Some(&stranger), own).await;
             foreign.problem(404, "not_found");
             let none = row.call(&server, Some(&keys["admin"]), unknown).await;
             assert_eq!((foreign.status, &foreign.body), (none.status, &none.body), "{name}: not byte for byte");

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,10 +103,12 @@ async fn a_worker_gets_the_best_of_its_organization_and_types() {
 async fn waiting_claims_get_jobs_as_they_come_one_each() {
     let mut server = Server::start().await;
     let mut waiting = JoinSet::new();
+    let (sent, mut asked) = mpsc::unbounded_channel();
     let shared = Arc::new(server.url.clone());
     for worker in 0..5 {
-        let url = Arc::clone(&shared);
-        waiting.spawn_blocking(move || curl(&url, &json!({"waitSeconds": 60, "workerName": format!("w{worker}")})));
+        let (url, sent) = (Arc::clone(&shared), sent.clone());
+        let claim = json!({"waitSeconds": 60, "workerName": format!("w{worker}")});
+        waiting.spawn_blocking(move || curl(&url, &claim, &sent));
     }
     // A job that waits for another one becomes ready inside the store.
     let first = pull_job(&server, json!({"name": "first"})).await;
@@ -120,7 +125,11 @@ async fn waiting_claims_get_jobs_as_they_come_one_each() {
         jobs.insert(got["values"][0]["job"]["id"].as_str().expect("an id").to_owned());
     }
     assert_eq!(jobs, expected);
-    // The others are sent home when the server stops; nobody waits for their minute.
+    // The others are sent home when the server stops; nobody waits for their minute. They have asked by then.
+    for _ in 0..5 {
+        asked.recv().await.expect("a claim");
+    }
+    server.get("/jobs").await.ok();
     let begun = std::time::Instant::now();
     assert_eq!(server.terminate(), Some(0));
     while let Some(got) = waiting.join_next().await {
@@ -129,14 +138,25 @@ async fn waiting_claims_get_jobs_as_they_come_one_each() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "the claims held the stop up");
 }
 
-/// A claim over a connection of its own.
-fn curl(url: &str, body: &Value) -> Value {
-    let output = std::process::Command::new("curl")
-        .args(["-sS", "-H", "content-type: application/json", "--data", &body.to_string()])
+/// A claim over a connection of its own; `sent` is told when it is on its way.
+fn curl(url: &str, body: &Value, sent: &mpsc::UnboundedSender<()>) -> Value {
+    let mut curl = Command::new("curl")
+        .args(["-sSv", "-H", "content-type: application/json", "--data", &body.to_string()])
         .arg(format!("{url}/workers/claim"))
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("curl");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut told = String::new();
+    for line in BufReader::new(curl.stderr.take().expect("a pipe")).lines().map_while(Result::ok) {
+        if line.starts_with("> POST ") {
+            sent.send(()).expect("the test goes on");
+        }
+        told.push_str(&line);
+        told.push('\n');
+    }
+    let output = curl.wait_with_output().expect("curl ends");
+    assert!(output.status.success(), "{told}");
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 

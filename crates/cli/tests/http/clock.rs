@@ -15,11 +15,22 @@ fn library() -> PathBuf {
     found.find(|path| path.exists()).expect("the package libfaketime")
 }
 
-fn set(file: &Path, offset: &str) {
+pub fn set(file: &Path, offset: &str) {
     // It is read at any moment: never half written.
     let next = file.with_extension("next");
     std::fs::write(&next, format!("{offset}\n")).expect("written");
     std::fs::rename(next, file).expect("renamed");
+}
+
+/// The environment of a server whose clock is set by a file.
+pub fn environment(file: &Path) -> [(&'static str, String); 4] {
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    [
+        ("LD_PRELOAD", text(&library())),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_TIMESTAMP_FILE", text(file)),
+    ]
 }
 
 /// How far the server's clock is from the real one, in seconds, as a new job tells.
@@ -36,13 +47,8 @@ async fn a_clock_that_is_set_ends_no_job_and_no_lease() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("offset");
     set(&file, "+0");
-    let (library, offset) = (library(), file.to_str().expect("UTF-8"));
-    let environment = [
-        ("LD_PRELOAD", library.to_str().expect("UTF-8")),
-        ("DONT_FAKE_MONOTONIC", "1"),
-        ("FAKETIME_NO_CACHE", "1"),
-        ("FAKETIME_TIMESTAMP_FILE", offset),
-    ];
+    let environment = environment(&file);
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
     let server = Server::with_environment(&["--slots", "4"], &environment).await;
     let limited = |command: &str, seconds: i32| {
         json!({"dockerImageUrl": "host", "commands": ["/bin/sh", "-c", command], "timeoutSeconds": seconds,

@@ -1,6 +1,6 @@
 //! Jobs that wait for other jobs.
 
-use crate::support::Server;
+use crate::support::{Server, record};
 use serde_json::{Value, json};
 
 fn after(on: &[(&str, &str)]) -> Value {
@@ -93,5 +93,69 @@ async fn a_kill_of_the_server_loses_no_dependent() {
     server.restart().await;
     for id in &waiting {
         assert_eq!(server.until_ended(id).await["status"], "FINISHED");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quality_gate_compares_the_results_of_all_storages() {
+    let mut server = Server::with(&["--slots", "4"]).await;
+    let first = server.held("first", "exit 0", json!({})).await;
+    let empty = server.held("empty", "exit 0", json!({})).await;
+    let gated = |on: &str, share: Value| {
+        json!({"dockerImageUrl": "host", "commands": ["/bin/true"],
+            "jobDependencies": [{"jobId": on, "maxFailedShare": share}]})
+    };
+    for (storage, failed, all) in [("one", 1, 6), ("two", 1, 2)] {
+        let result = |number: usize| {
+            let mut record = record(&number.to_string());
+            record["status"] = json!(if number < failed { "FAILED" } else { "OK" });
+            record
+        };
+        let results: Vec<_> = (0..all).map(result).collect();
+        server.post(&format!("/jobs/{first}/results?storageId={storage}"), &json!({"results": results})).await.ok();
+    }
+    let strict = server.start_job(gated(&first, json!(0.249999999))).await;
+    let exact = server.start_job(gated(&first, json!("0.25"))).await;
+    let of_empty = server.start_job(gated(&empty, json!(0))).await;
+    let message = format!("Waits for job {first} to be FINISHED with at most 24.9999999 % of its results FAILED.");
+    server.until_told(&strict, &message).await;
+    let shown = server.get(&format!("/jobs/{exact}")).await.ok();
+    assert_eq!(shown["jobDependencies"][0]["maxFailedShare"], 0.25);
+    // The edges are rows: a kill between the end and the verdict loses none.
+    server.kill();
+    assert!(server.restart_to_die_at("counted:1").await);
+    server.open_gate("first");
+    while !server.has_ended() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    server.restart().await;
+    let why = format!(
+        "Canceled: 2 of 8 results of job {first} are FAILED (25.00 %), more than the 24.9999999 % that it accepts."
+    );
+    let strict = server.until_ended(&strict).await;
+    assert_eq!((&strict["status"], &strict["statusMessage"]), (&json!("CANCELED"), &json!(why)));
+    assert_eq!(server.until_ended(&exact).await["status"], "FINISHED");
+    server.open_gate("empty");
+    assert_eq!(server.until_ended(&of_empty).await["status"], "FINISHED");
+    // Figures that are known outlive the results, and decide at once.
+    let late = server.post("/jobs", &gated(&first, json!(0.1))).await.ok();
+    assert_eq!(late["status"], "CANCELED", "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quality_gate_is_checked() {
+    let server = Server::with(&["--slots", "0"]).await;
+    let on = server.idle_job("s").await;
+    for (condition, share, code) in [
+        ("FINISHED", json!(1.01), "out_of_range"),
+        ("FINISHED", json!(-0.1), "out_of_range"),
+        ("TERMINATED", json!(0.5), "not_allowed"),
+        ("FAILED_OR_DIED", json!(0), "not_allowed"),
+    ] {
+        let body = json!({"dockerImageUrl": "host",
+            "jobDependencies": [{"jobId": on, "condition": condition, "maxFailedShare": share}]});
+        let problem = server.post("/jobs", &body).await.problem(400, "invalid_request");
+        assert_eq!(problem["errors"][0]["pointer"], "/jobDependencies/0/maxFailedShare", "{problem}");
+        assert_eq!(problem["errors"][0]["code"], code, "{problem}");
     }
 }

@@ -5,16 +5,17 @@
 use crate::support::{Server, record};
 use crate::workers::{claim, claimed_job, complete, variable};
 use docket_client::{Client, ClientError, Request, RetryPolicy};
-use docket_contract::operations::{LAST_EVENT_ID, Operation, Paging, Visitor, walk};
+use docket_contract::operations::{Operation, Paging, Visitor, walk};
 use docket_contract::{Code, JobId};
 use serde_json::{Map, Value, json};
+use utoipa::PartialSchema;
 
 struct Row {
     name: &'static str,
     errors: &'static [Code],
     paging: Option<Paging>,
-    /// Whether it goes on from an event's id.
-    resumes: bool,
+    /// The field that takes a token, where there are no pages.
+    token: Option<&'static str>,
     example: Map<String, Value>,
     request: fn(Map<String, Value>) -> Result<Request, ClientError>,
 }
@@ -25,13 +26,15 @@ impl Visitor for Rows {
     fn visit<O: Operation>(&mut self) {
         let Ok(Value::Object(example)) = serde_json::to_value(O::example().0) else { panic!("{}", O::NAME) };
         let request = Request::from_fields::<O>;
-        let resumes = O::HEADERS.contains(&LAST_EVENT_ID);
-        self.0.push(Row { name: O::NAME, errors: O::ERRORS, paging: O::PAGING, resumes, example, request });
+        let schema = serde_json::to_value(O::Input::schema()).expect("a schema is JSON");
+        let takes = |field: &&str| schema.pointer(&format!("/properties/{field}")).is_some();
+        let token = ["lastEventId", "snapshot"].into_iter().find(takes);
+        self.0.push(Row { name: O::NAME, errors: O::ERRORS, paging: O::PAGING, token, example, request });
     }
 }
 
 impl Row {
-    /// The code of the error that the example gets, about this job.
+    /// The code of the error that the example gets, about this job or scheduled job.
     async fn code(&self, client: &Client, job: &str, change: impl FnOnce(&mut Map<String, Value>)) -> Option<String> {
         let mut fields = self.example.clone();
         // The example's page token is nobody's, and its records name the example's job.
@@ -45,8 +48,10 @@ impl Row {
         for record in fields.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten() {
             record.as_object_mut().expect("a record").remove("jobId");
         }
-        if let Some(id) = fields.get_mut("jobId") {
-            *id = json!(job);
+        for field in ["jobId", "against", "scheduledJobId"] {
+            if let Some(id) = fields.get_mut(field) {
+                *id = json!(job);
+            }
         }
         change(&mut fields);
         let request = (self.request)(fields).expect("a request");
@@ -90,9 +95,18 @@ async fn operations_give_the_errors_that_they_name() {
     walk(&mut rows);
     let unknown = JobId::NONE.to_string();
     for row in &rows.0 {
-        row.expect(Code::NotFound, row.code(&client, &unknown, |_| {}).await.as_deref());
+        let code = row.code(&client, &unknown, |_| {}).await;
+        if ["jobId", "scheduledJobId"].iter().any(|id| row.example.contains_key(*id)) {
+            row.expect(Code::NotFound, code.as_deref());
+        } else {
+            // What names neither can only have its results deleted while it reads them.
+            assert_ne!(code.as_deref(), Some(Code::NotFound.name()), "{}", row.name);
+        }
 
-        let waiting = rerun().await;
+        let waiting = match row.example.contains_key("scheduledJobId") {
+            true => server.schedule("@yearly", "true", json!({})).await,
+            false => rerun().await,
+        };
         row.expect(Code::JobNotEnded, row.code(&client, &waiting, |_| {}).await.as_deref());
         if row.example.contains_key("attempt") {
             let stale = row.code(&client, &waiting, |fields| drop(fields.insert("attempt".into(), json!(99)))).await;
@@ -101,9 +115,8 @@ async fn operations_give_the_errors_that_they_name() {
             }
         }
         match row.paging {
-            None if row.resumes => {
-                let forged =
-                    |fields: &mut Map<String, Value>| drop(fields.insert("lastEventId".into(), json!("forged")));
+            None if let Some(token) = row.token => {
+                let forged = |fields: &mut Map<String, Value>| drop(fields.insert(token.into(), json!("forged")));
                 row.expect(Code::InvalidPageToken, row.code(&client, &waiting, forged).await.as_deref());
             }
             None => assert!(!row.errors.contains(&Code::InvalidPageToken), "{} has no pages", row.name),

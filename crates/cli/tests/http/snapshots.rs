@@ -13,14 +13,31 @@ async fn the_openapi_document() {
 
 #[test]
 fn the_help() {
-    for command in
-        ["", "serve", "mock", "keys", "demo", "bench", "validate-partners", "call", "work", "samples", "wsdl"]
-    {
+    for command in [
+        "",
+        "serve",
+        "mock",
+        "keys",
+        "demo",
+        "bench",
+        "validate-partners",
+        "call",
+        "work",
+        "results pull",
+        "results push",
+        "samples",
+        "backup",
+        "restore",
+        "check",
+        "erasure",
+        "erasure verify",
+        "wsdl",
+    ] {
         let mut program = Command::new(BINARY);
-        program.args(Some(command).filter(|command| !command.is_empty())).arg("--help").env_clear();
+        program.args(command.split_ascii_whitespace()).arg("--help").env_clear();
         let output = program.output().expect("docket --help");
         assert!(output.status.success(), "{command}");
-        let name = if command.is_empty() { "help".to_owned() } else { format!("help-{command}") };
+        let name = if command.is_empty() { "help".to_owned() } else { format!("help-{}", command.replace(' ', "-")) };
         insta::assert_snapshot!(name, String::from_utf8(output.stdout).expect("UTF-8"));
     }
 }

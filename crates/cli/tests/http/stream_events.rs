@@ -1,4 +1,5 @@
-use crate::support::{Event, PATIENCE, Server};
+use crate::support::stream::Event;
+use crate::support::{PATIENCE, Server};
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
-use crate::support::{Event, Server};
+use crate::support::Server;
+use crate::support::stream::Event;
 use serde_json::json;
 use std::time::Instant;
 

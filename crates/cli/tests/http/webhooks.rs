@@ -1,5 +1,7 @@
 //! Webhooks through the real server, with receivers of their own on loopback addresses.
 
+mod regressions;
+
 use crate::support::{BINARY, PATIENCE, Server};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

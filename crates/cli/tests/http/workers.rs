@@ -16,10 +16,10 @@ pub async fn claim(server: &Server, body: Value) -> Vec<Value> {
     serde_json::from_value(claimed["values"].take()).expect("values")
 }
 
-/// Starts a job and claims it; answers its id.
+/// Starts a job and claims it, once the server hands jobs out; answers its id.
 pub async fn claimed_job(server: &Server, lease_seconds: i32, more: Value) -> String {
     let job = pull_job(server, more).await;
-    let claimed = claim(server, json!({"leaseSeconds": lease_seconds, "workerName": "w1"})).await;
+    let claimed = claim(server, json!({"leaseSeconds": lease_seconds, "workerName": "w1", "waitSeconds": 30})).await;
     assert_eq!(claimed.len(), 1, "{claimed:?}");
     assert_eq!(claimed[0]["job"]["id"], job);
     job

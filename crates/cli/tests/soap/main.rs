@@ -4,7 +4,7 @@ mod attacks;
 mod conventions;
 mod schema;
 #[allow(dead_code, reason = "these tests need only a part of what the tests over HTTP share")]
-#[path = "../http/support.rs"]
+#[path = "../http/support/mod.rs"]
 mod support;
 
 use self::support::{Response, Server};

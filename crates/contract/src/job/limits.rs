@@ -3,7 +3,7 @@
 use super::parts::no_nul;
 use super::{
     JobSpec, MAX_COMMANDS, MAX_DEPENDENCIES, MAX_ENVIRONMENT_BYTES, MAX_LABELS, MAX_LOCKS, MAX_TEXT_CHARS,
-    MAX_WEBHOOKS, NameValue, PROCESSING_LOGS,
+    MAX_WEBHOOKS, NameValue,
 };
 use crate::validate::{Problems, Validate};
 
@@ -46,7 +46,11 @@ impl Validate for JobSpec {
         }
         problems.text("/domain", self.domain.as_deref(), 0, 255);
         validate_labels(problems, &self.labels, &self.tags);
-        problems.count("/jobDependencies", self.job_dependencies.len(), MAX_DEPENDENCIES);
+        if problems.count("/jobDependencies", self.job_dependencies.len(), MAX_DEPENDENCIES) {
+            for (index, dependency) in self.job_dependencies.iter().enumerate() {
+                dependency.validate(problems, &format!("/jobDependencies/{index}"));
+            }
+        }
         problems.ids("/locks", &self.locks, MAX_LOCKS);
         for (pointer, megabytes) in
             [("/memoryLimit", self.memory_limit), ("/memoryRequest", self.memory_request), ("/xmx", self.xmx)]
@@ -68,11 +72,6 @@ impl Validate for JobSpec {
             for (index, webhook) in self.webhooks.iter().enumerate() {
                 webhook.validate(problems, &format!("/webhooks/{index}"));
             }
-        }
-        if let Some(log) = &self.processing_log_id
-            && !PROCESSING_LOGS.contains(&log.as_str())
-        {
-            problems.add("/processingLogId", "unknown_value", format!("must be one of {}", PROCESSING_LOGS.join(", ")));
         }
     }
 }

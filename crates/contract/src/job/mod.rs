@@ -3,6 +3,7 @@
 mod id;
 mod limits;
 mod parts;
+mod share;
 mod spec;
 mod webhook;
 
@@ -12,9 +13,11 @@ mod tests;
 pub use id::JobId;
 pub use limits::{is_job_type, validate_labels};
 pub use parts::{DependencyCondition, ExecutorKind, JobDependency, NameValue, Retry, RetryOn, StartJobFeature};
+pub use share::{Figures, Share, thousands};
 pub use spec::{JobSpec, looks_secret};
 pub use webhook::{MAX_WEBHOOK_URL_CHARS, MAX_WEBHOOKS, Webhook, WebhookEvent, check_webhook_url, mask_webhook_url};
 
+use crate::schedule::ScheduledJobId;
 use crate::state::Status;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,18 +37,6 @@ pub const KNOWN_TYPES: [&str; 12] = [
     "BATCH_LOOKUP_JOB",
     "DATA_CURATION_JOB",
     "DATA_VALIDATION_JOB",
-];
-
-/// The eight processing logs (P).
-pub const PROCESSING_LOGS: [&str; 8] = [
-    "CURATION_LOG",
-    "VALIDATION_LOG",
-    "VALIDATION_SHARING_LOG",
-    "SANCTION_AND_WATCHLISTS_LOG",
-    "BANK_ACCOUNT_DATA_VERIFICATION_LOG",
-    "OVERLAP_LOG",
-    "DUPLICATE_LOG",
-    "QUALIFICATION_LOG",
 ];
 
 /// Most commands, and most environment variables, of a job (P).
@@ -138,6 +129,14 @@ pub struct Job {
     /// Whether it reruns that job only for the records that failed there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_failed_records: bool,
+    // (D)
+    /// The scheduled job that started this one; it may have been deleted since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_job_id: Option<ScheduledJobId>,
+    // (D)
+    /// The time of the timetable for which the scheduled job started this one, however late that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<Timestamp>,
     /// Files that the job left.
     #[serde(default)]
     pub attachments: Vec<Attachment>,

@@ -1,5 +1,6 @@
 //! The parts that a job's specification is made of.
 
+use super::share::Share;
 use super::{JobId, MAX_TEXT_CHARS};
 use crate::lenient;
 use crate::state::Status;
@@ -68,7 +69,7 @@ impl DependencyCondition {
 }
 
 /// Another job that this one waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobDependency {
     /// The job to wait for.
@@ -76,6 +77,28 @@ pub struct JobDependency {
     /// What must have become of it.
     #[serde(default, deserialize_with = "lenient::null_default")]
     pub condition: DependencyCondition,
+    // (D)
+    /// With FINISHED only: the largest share of FAILED results among all results of that job, over all its storages, with
+    /// which this job still starts; with a larger one it is canceled. In steps of 0.000000001; a job without results has
+    /// the share 0.
+    #[serde(default, deserialize_with = "lenient::number", skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1, example = 0.05)]
+    pub max_failed_share: Option<f64>,
+}
+
+impl JobDependency {
+    /// The quality gate as it is compared; `None` without one, or with one that is out of range.
+    pub fn quality_gate(&self) -> Option<Share> {
+        self.max_failed_share.and_then(Share::of)
+    }
+
+    pub(super) fn validate(&self, problems: &mut Problems, pointer: &str) {
+        let pointer = format!("{pointer}/maxFailedShare");
+        problems.range(&pointer, self.max_failed_share, 0.0, 1.0);
+        if self.max_failed_share.is_some() && self.condition != DependencyCondition::Finished {
+            problems.add(pointer, "not_allowed", "is for the condition FINISHED only");
+        }
+    }
 }
 
 // (D)

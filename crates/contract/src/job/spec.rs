@@ -2,6 +2,7 @@
 
 use super::{ExecutorKind, JobDependency, NameValue, Retry, StartJobFeature, Webhook, mask_webhook_url};
 use crate::lenient;
+use crate::log::ProcessingLogId;
 use crate::text::{Argument, Id};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -109,14 +110,9 @@ pub struct JobSpec {
     #[serde(deserialize_with = "lenient::number", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0)]
     pub ttl_seconds_after_finished: Option<i32>,
-    /// The processing log into which each result is mirrored.
+    /// The processing log into which each result is mirrored, of the storage that the result is written to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(
-        max_length = 255,
-        pattern = "^(CURATION|VALIDATION|VALIDATION_SHARING|SANCTION_AND_WATCHLISTS|BANK_ACCOUNT_DATA_VERIFICATION|OVERLAP|DUPLICATE|QUALIFICATION)_LOG$",
-        example = "VALIDATION_LOG"
-    )]
-    pub processing_log_id: Option<String>,
+    pub processing_log_id: Option<ProcessingLogId>,
     /// What runs the job; default from the server's configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executor: Option<ExecutorKind>,
@@ -135,14 +131,6 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// The names of fields that this spec gives and that this version of the server would not honour.
-    ///
-    /// They are refused rather than ignored: a job that should have waited for a lock must not run without it.
-    pub fn unsupported(&self) -> Vec<&'static str> {
-        let given = [("/processingLogId", self.processing_log_id.is_some())];
-        given.into_iter().filter_map(|(pointer, given)| given.then_some(pointer)).collect()
-    }
-
     /// This spec with environment values hidden: all of them, and the urls of webhooks, or only the values whose names
     /// look secret.
     pub fn masked(mut self, all: bool) -> Self {

@@ -17,6 +17,7 @@ pub const MAX_WEBHOOK_URL_CHARS: usize = 2048;
 // (D)
 /// An address that is told of what happens to a job, by Standard Webhooks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// Where to POST: `http` or `https`, without user, password and fragment; port 80, 443, or one from 1024 on.
     #[schema(
@@ -30,6 +31,10 @@ pub struct Webhook {
     #[serde(default, deserialize_with = "lenient::null_default", skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 8)]
     pub events: Vec<WebhookEvent>,
+    /// Tell of an end only if records have newly failed since the previous run: the newest finished one before it of the
+    /// same scheduled job; of a rerun the job that it reruns.
+    #[serde(default, deserialize_with = "lenient::boolean", skip_serializing_if = "Option::is_none")]
+    pub only_regressions: Option<bool>,
 }
 
 /// A status whose begin a webhook can be told of.
@@ -79,7 +84,16 @@ impl Webhook {
         self.events.iter().any(|event| event.status() == status)
     }
 
+    /// Whether it is to be told of ends with newly failed records only.
+    pub fn tells_regressions_only(&self) -> bool {
+        self.only_regressions == Some(true)
+    }
+
     pub(super) fn validate(&self, problems: &mut Problems, pointer: &str) {
+        if self.tells_regressions_only() && self.events.iter().any(|event| !event.status().is_terminal()) {
+            let detail = "must name ends only (FINISHED, FAILED, DIED, CANCELED) beside onlyRegressions";
+            problems.add(format!("{pointer}/events"), "not_supported", detail);
+        }
         let pointer = format!("{pointer}/url");
         if self.url.chars().count() > MAX_WEBHOOK_URL_CHARS {
             problems.text(&pointer, Some(&self.url), 0, MAX_WEBHOOK_URL_CHARS);
@@ -171,7 +185,11 @@ mod tests {
 
     #[test]
     fn the_ends_are_told_unless_said_otherwise() {
-        let hook = |events: &[WebhookEvent]| Webhook { url: "https://a.example".to_owned(), events: events.to_vec() };
+        let hook = |events: &[WebhookEvent]| Webhook {
+            url: "https://a.example".to_owned(),
+            events: events.to_vec(),
+            only_regressions: None,
+        };
         for status in Status::ALL {
             assert_eq!(hook(&[]).wants(status), status.is_terminal());
             assert_eq!(hook(&[WebhookEvent::Running]).wants(status), status == Status::Running);

@@ -3,12 +3,30 @@
 //! An operation is a unit type with its name, path, role, input, output, possible errors and example. What it does is
 //! one method of [`Behaviour`], which the table also declares.
 
+mod diff;
+mod erasure;
+mod exports;
 mod jobs;
+mod last;
+mod logs;
+mod resource;
 mod results;
+mod retention;
+mod schedules;
+mod statistics;
 mod workers;
 
+pub use diff::*;
+pub use erasure::*;
+pub use exports::*;
 pub use jobs::*;
+pub use last::*;
+pub use logs::*;
+pub use resource::*;
 pub use results::*;
+pub use retention::*;
+pub use schedules::*;
+pub use statistics::*;
 pub use workers::*;
 
 use self::jobs::example_spec;
@@ -42,43 +60,6 @@ impl Method {
             Method::Post => "POST",
             Method::Put => "PUT",
             Method::Delete => "DELETE",
-        }
-    }
-}
-
-/// The resource that an operation belongs to: those of the vendor's page, then our own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Resource {
-    /// Jobs.
-    Jobs,
-    /// Job Results.
-    JobResults,
-    /// Workers.
-    Workers,
-}
-
-impl Resource {
-    /// All resources, in the order of the documentation.
-    pub const ALL: [Resource; 3] = [Resource::Jobs, Resource::JobResults, Resource::Workers];
-
-    /// The vendor's title, or one in its manner.
-    pub fn title(self) -> &'static str {
-        match self {
-            Resource::Jobs => "Jobs",
-            Resource::JobResults => "Job Results",
-            Resource::Workers => "Workers",
-        }
-    }
-
-    /// What it stands for, for the documentation.
-    pub fn description(self) -> &'static str {
-        match self {
-            Resource::Jobs => "Jobs are executed asynchronously: they are started, watched, canceled and deleted.",
-            Resource::JobResults => "What a job found out about each record: written by the job, read page by page.",
-            Resource::Workers => {
-                "Programs of your own that ask for jobs, run them wherever they are, and report their ends. A job is theirs \
-                 under a lease that they renew."
-            }
         }
     }
 }
@@ -201,6 +182,10 @@ pub trait Operation: Send + Sync + 'static {
     const TAKES_FILE: bool = false;
     /// Whether a success is a file in a media type of its own; `MEDIA_TYPE` is that of a file without one.
     const GIVES_FILE: bool = false;
+    /// Headers of a success besides those that any has.
+    const ANSWER_HEADERS: &'static [&'static str] = &[];
+    /// Fields behind the end of a success (RFC 9110, 6.5), for clients that ask for them with `TE: trailers`.
+    const TRAILERS: &'static [&'static str] = &[];
     /// The codes that it can answer with, besides those that any operation can.
     const ERRORS: &'static [Code];
 
@@ -321,7 +306,32 @@ table! {
     list_job_run_results: ListJobRunResults,
     insert_job_results: InsertJobResults,
     delete_job_results: DeleteJobResults,
+    fetch_last_results: FetchLastResults,
     read_job_statistics: ReadJobStatistics,
+    diff_job_results: DiffJobResults,
+    export_job_results: ExportJobResults,
+    list_processing_log_data: ListProcessingLogData,
+    insert_processing_log_data: InsertProcessingLogData,
+    delete_processing_log_data: DeleteProcessingLogData,
+    read_processing_log_statistics: ReadProcessingLogStatistics,
+    export_processing_log: ExportProcessingLog,
+    create_scheduled_job: CreateScheduledJob,
+    list_scheduled_jobs: ListScheduledJobs,
+    read_scheduled_job: ReadScheduledJob,
+    update_scheduled_job: UpdateScheduledJob,
+    delete_scheduled_job: DeleteScheduledJob,
+    pause_scheduled_job: PauseScheduledJob,
+    resume_scheduled_job: ResumeScheduledJob,
+    trigger_scheduled_job: TriggerScheduledJob,
+    preview_scheduled_job: PreviewScheduledJob,
+    list_scheduled_job_runs: ListScheduledJobRuns,
+    erase_records: EraseRecords,
+    read_erasure_key: ReadErasureKey,
+    put_retention_policy: PutRetentionPolicy,
+    delete_retention_policy: DeleteRetentionPolicy,
+    list_retention_policies: ListRetentionPolicies,
+    preview_retention: PreviewRetention,
+    run_retention: RunRetention,
     claim_jobs: ClaimJobs,
     heartbeat_job: HeartbeatJob,
     complete_job: CompleteJob,
@@ -356,96 +366,11 @@ fn example_job() -> Job {
         result_data: None,
         rerun_of: None,
         only_failed_records: false,
+        scheduled_job_id: None,
+        scheduled_for: None,
         attachments: Vec::new(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::validate::Problems;
-    use serde_json::{Value, json};
-    use std::collections::BTreeSet;
-    use utoipa::PartialSchema;
-
-    /// Walks the table: what must hold for every row, whatever is added.
-    #[derive(Default)]
-    struct Rules {
-        names: BTreeSet<&'static str>,
-        roads: BTreeSet<(&'static str, String)>,
-        rows: usize,
-    }
-
-    impl Visitor for Rules {
-        fn visit<O: Operation>(&mut self) {
-            self.rows += 1;
-            assert!(self.names.insert(O::NAME), "{} stands twice", O::NAME);
-            // Two templates that differ only in a parameter's name are one road.
-            let shape = O::PATH.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
-            let road = (O::METHOD.name(), shape.collect::<Vec<_>>().join("/"));
-            assert!(self.roads.insert(road), "{} has a path that is taken", O::NAME);
-            assert!(!O::TITLE.is_empty() && O::DESCRIPTION.ends_with('.'), "{}", O::NAME);
-            for code in O::ERRORS {
-                assert!(!COMMON_ERRORS.contains(code), "{} repeats the common {code}", O::NAME);
-            }
-
-            assert!(!O::TAKES_FILE || O::METHOD == Method::Put && !O::SOAP, "{}", O::NAME);
-            assert!(!O::GIVES_FILE || O::METHOD == Method::Get && !O::SOAP, "{}", O::NAME);
-
-            let (mut input, output) = O::example();
-            let json = serde_json::to_value(&input).expect("an example is JSON");
-            let mut problems = Problems::default();
-            input.validate(&mut problems);
-            problems.into_result().unwrap_or_else(|e| panic!("{}: the example is not valid: {e:?}", O::NAME));
-            let text = json.to_string();
-            let again: O::Input = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}: {text}", O::NAME));
-            assert_eq!(serde_json::to_value(&again).expect("JSON"), json, "{}", O::NAME);
-            for part in O::PATH.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
-                assert!(json.get(part).is_some(), "{}: no input field {part}", O::NAME);
-            }
-            let in_body =
-                |name: &&String| !O::PATH.contains(&format!("{{{name}}}")) && !O::QUERY.contains(&name.as_str());
-            let members = json.as_object().into_iter().flatten().map(|(name, _)| name).filter(in_body);
-            assert!(!O::TAKES_FILE || members.count() == 0, "{}: a file has no members", O::NAME);
-
-            let has = |schema: &Value, name: &str| schema.pointer(&format!("/properties/{name}")).is_some();
-            let takes = serde_json::to_value(O::Input::schema()).expect("a schema is JSON");
-            let gives = serde_json::to_value(O::Output::schema()).expect("a schema is JSON");
-            let paged = has(&takes, "startAfter") && has(&gives, "nextStartAfter") && has(&gives, "values");
-            assert_eq!(O::PAGING.is_some(), paged, "{}", O::NAME);
-            if let Some(feature) = O::PAGING.and_then(|paging| paging.feature) {
-                let mut input = json.clone();
-                input["featuresOn"] = json!([feature]);
-                assert!(serde_json::from_value::<O::Input>(input).is_ok(), "{}: no feature {feature}", O::NAME);
-            }
-
-            for header in O::HEADERS {
-                let (Header::Value { field, .. } | Header::Accepts { field, .. }) = header;
-                assert!(has(&takes, field), "{}: no field {field}", O::NAME);
-            }
-            assert!(!(O::STREAMS && O::SOAP), "{}: an envelope can't stream", O::NAME);
-
-            let first = serde_json::to_string(&output).expect("an example is JSON");
-            let mut names = BTreeSet::new();
-            for (place, (name, output)) in O::examples().iter().enumerate() {
-                assert!(names.insert(*name), "{} has two examples {name}", O::NAME);
-                let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
-                assert!(!name.is_empty() && name.bytes().all(plain), "{}: {name}", O::NAME);
-                let text = serde_json::to_string(output).expect("an example is JSON");
-                assert_eq!(text == first, place == 0, "{}: {name}", O::NAME);
-                let again: O::Output =
-                    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}: {text}", O::NAME));
-                assert_eq!(serde_json::to_string(&again).expect("JSON"), text, "{}: {name}", O::NAME);
-            }
-            assert!(!names.is_empty(), "{}", O::NAME);
-        }
-    }
-
-    #[test]
-    fn every_row_keeps_the_rules() {
-        let mut rules = Rules::default();
-        walk(&mut rules);
-        assert_eq!(rules.rows, rules.names.len());
-        assert!(rules.names.contains("listJobRunResults"));
-    }
-}
+mod tests;

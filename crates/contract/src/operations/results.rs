@@ -136,7 +136,7 @@ pub struct JobResultsPage {
     pub next_start_after: Option<String>,
 }
 
-fn required_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+pub(super) fn required_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     lenient::number(deserializer)?.ok_or_else(|| D::Error::custom("a number is required"))
 }
 
@@ -198,7 +198,7 @@ impl Operation for ListJobRunResults {
     run!(list_job_run_results);
 }
 
-fn example_result() -> JobResultDataUpsert {
+pub(super) fn example_result() -> JobResultDataUpsert {
     JobResultDataUpsert {
         data_source_id: Some("648824a691d8d2503d65103e".to_owned()),
         business_partner_id: Some("63e635235c06b7396330fe40".to_owned()),
@@ -237,6 +237,24 @@ pub struct InsertJobResultsInput {
 #[derive(Debug)]
 pub struct ResultItems(pub Vec<ResultItem>);
 
+impl ResultItems {
+    /// Unknown fields of the records, each once.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for item in &self.0 {
+            if let ResultItem::Record(_, ignored) = item {
+                for name in ignored {
+                    let name = format!("results.{name}");
+                    if names.len() < 50 && !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+            }
+        }
+        names
+    }
+}
+
 impl<'de> Deserialize<'de> for ResultItems {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::<ResultItem>::deserialize(deserializer).map(Self)
@@ -266,18 +284,7 @@ impl Input for InsertJobResultsInput {
     }
 
     fn ignored(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for item in &self.results.0 {
-            if let ResultItem::Record(_, ignored) = item {
-                for name in ignored {
-                    let name = format!("results.{name}");
-                    if names.len() < 50 && !names.contains(&name) {
-                        names.push(name);
-                    }
-                }
-            }
-        }
-        names
+        self.results.ignored()
     }
 }
 
@@ -381,8 +388,8 @@ pub struct DeletedResults {
 impl Operation for DeleteJobResults {
     const NAME: &'static str = "deleteJobResults";
     const TITLE: &'static str = "Delete Job Results";
-    const DESCRIPTION: &'static str =
-        "Delete job results of a storage. All are invisible at once, however many; the space is reclaimed behind.";
+    const DESCRIPTION: &'static str = "Delete job results of a storage. All are invisible at once, however many; the space is reclaimed behind. The \
+        storage's processing logs stay: each has a deletion of its own.";
     const RESOURCE: Resource = Resource::JobResults;
     const METHOD: Method = Method::Delete;
     const PATH: &'static str = "/jobs/results/{storageId}";
@@ -396,95 +403,4 @@ impl Operation for DeleteJobResults {
     }
 
     run!(delete_job_results);
-}
-
-/// Read Job Statistics (D).
-pub struct ReadJobStatistics;
-
-/// Whose results to count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReadJobStatisticsInput {
-    /// The job.
-    pub job_id: JobId,
-    /// The storage; all that the job has written to if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, example = "72d6900fce6b326088f5d9d91049e3e6")]
-    pub storage_id: Option<String>,
-}
-
-impl Validate for ReadJobStatisticsInput {
-    fn validate(&mut self, problems: &mut Problems) {
-        problems.id("/storageId", self.storage_id.as_deref());
-    }
-}
-
-impl Input for ReadJobStatisticsInput {
-    fn job(&self) -> Option<JobId> {
-        Some(self.job_id)
-    }
-}
-
-/// Number of results that share a value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct ValueCount {
-    /// The value; absent for results that have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "CH")]
-    pub value: Option<String>,
-    /// How many results have it.
-    #[schema(example = 67)]
-    pub count: i64,
-    /// How many of those are FAILED.
-    #[schema(example = 3)]
-    pub failed: i64,
-}
-
-// (D)
-/// Counts of a job's results.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct JobStatistics {
-    /// All results.
-    #[schema(example = 67)]
-    pub total: i64,
-    /// Those with status OK.
-    #[schema(example = 64)]
-    pub ok: i64,
-    /// Those with status FAILED.
-    #[schema(example = 3)]
-    pub failed: i64,
-    /// By country, most first.
-    pub countries: Vec<ValueCount>,
-    /// By data source, most first.
-    pub data_sources: Vec<ValueCount>,
-}
-
-impl Operation for ReadJobStatistics {
-    const NAME: &'static str = "readJobStatistics";
-    const TITLE: &'static str = "Read Job Statistics";
-    const DESCRIPTION: &'static str = "Counts of a job's results by status, country and data source, kept while they are written: reading costs no scan.";
-    const RESOURCE: Resource = Resource::JobResults;
-    const METHOD: Method = Method::Get;
-    const PATH: &'static str = "/jobs/{jobId}/results/statistics";
-    const ROLE: Role = Role::Reader;
-    const OPEN_TO_JOBS: bool = true;
-    const ERRORS: &'static [Code] = &[Code::NotFound, Code::StorageDamaged];
-    type Input = ReadJobStatisticsInput;
-    type Output = JobStatistics;
-
-    fn example() -> (Self::Input, Self::Output) {
-        let input = ReadJobStatisticsInput { job_id: example_job_id(), storage_id: Some(example_storage()) };
-        let count = |value: &str| vec![ValueCount { value: Some(value.to_owned()), count: 67, failed: 3 }];
-        let output = JobStatistics {
-            total: 67,
-            ok: 64,
-            failed: 3,
-            countries: count("CH"),
-            data_sources: count("648824a691d8d2503d65103e"),
-        };
-        (input, output)
-    }
-
-    run!(read_job_statistics);
 }

@@ -4,6 +4,7 @@
 //! will send, less what is the same for a whole page or known only to the store. Nothing parses it again on the way
 //! to a page. A record that is not valid does not spoil the others.
 
+mod columns;
 mod identity;
 mod read;
 mod record;
@@ -12,6 +13,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use columns::COLUMNS;
 pub use identity::Identity;
 pub use read::read_result_data;
 pub use record::{Record, ResultItem};

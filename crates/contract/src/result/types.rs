@@ -18,6 +18,16 @@ pub enum ResultStatus {
     Failed,
 }
 
+impl ResultStatus {
+    /// Its name, as it is sent.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
 /// A technical key of the vendor's code lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -116,7 +126,7 @@ pub struct JobResultDataUpsert {
     /// The configuration that was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Configuration>,
-    /// The job; if given, the one in the path.
+    /// The job that wrote the result; among a job's results the one in the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<JobId>)]
     pub job_id: Option<String>,

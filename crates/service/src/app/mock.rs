@@ -2,7 +2,8 @@
 
 use super::{StartError, io_error, ready, url};
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{Engine, LaneSettings, LaunchSettings};
+use crate::compare::{CompareOptions, Comparisons};
+use crate::engine::{Engine, LaneSettings, LaunchSettings, Schedules};
 use crate::executors::Executor;
 use crate::faces::docs;
 use crate::faces::listener::{self, ServerOptions};
@@ -11,11 +12,14 @@ use crate::feed::{Feed, Growth};
 use crate::handler::Live;
 use crate::mock::scenario::{Director, Faulty, Scenario};
 use crate::mock::{self, Everybody};
-use crate::operations::{AllowedImages, Attachments, Executors, Gates, JobIds, Service};
+use crate::operations::{
+    AllowedImages, Attachments, Counting, Erasures, Executors, Exports, Gates, JobIds, Retention, RetentionSettings,
+    Service, retention,
+};
 use crate::secrets::{self, Secrets};
-use crate::store::ControlStore;
 use crate::store::memory::{MemoryControl, MemoryFiles, MemoryResults};
 use crate::store::queue::Limits;
+use crate::store::{ControlStore, ResultStore, RetentionStore, ScheduleStore};
 use crate::webhooks::Guard;
 use axum::Router;
 use docket_contract::job::ExecutorKind;
@@ -46,7 +50,15 @@ pub struct MockApp {
     address: SocketAddr,
     router: Router,
     /// What runs the jobs of a scenario, and tells of them.
-    playing: Option<(Engine, Feed)>,
+    playing: Option<(Duties, Feed)>,
+}
+
+/// What works beside the answers.
+struct Duties {
+    engine: Engine,
+    schedules: Schedules,
+    /// Makes rounds of retention for those who ask.
+    service: Arc<Service>,
 }
 
 impl MockApp {
@@ -57,8 +69,8 @@ impl MockApp {
         let address = listener.local_addr().map_err(io_error("listen"))?;
         let (router, playing) = match settings.scenario {
             Some(scenario) => {
-                let (router, engine, feed) = stage(scenario, url(address))?;
-                (router, Some((engine, feed)))
+                let (router, duties, feed) = stage(scenario, url(address))?;
+                (router, Some((duties, feed)))
             }
             None => (mock::router(RestOptions::default()), None),
         };
@@ -75,8 +87,11 @@ impl MockApp {
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         tracing::info!(url = url(self.address), scenario = self.playing.is_some(), "listening");
         let (stopping, stopped) = watch::channel(false);
-        let (engine, feed) = self.playing.unzip();
-        let playing = engine.map(|engine| tokio::spawn(async move { engine.run(stopped).await }));
+        let (duties, feed) = self.playing.unzip();
+        let playing = duties.map(|Duties { engine, schedules, service }| {
+            let retention = retention::run(service, stopped.clone());
+            tokio::spawn(async move { tokio::join!(engine.run(stopped.clone()), schedules.run(stopped), retention) })
+        });
         let stop = async move {
             stop.await;
             feed.iter().for_each(Feed::close);
@@ -94,10 +109,13 @@ impl MockApp {
 }
 
 /// The real service on stores in memory, with jobs that live as the scenario says, at the paths of the mock.
-fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine, Feed), StartError> {
+fn stage(scenario: Scenario, url: String) -> Result<(Router, Duties, Feed), StartError> {
     let scenario = Arc::new(scenario);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let control: Arc<dyn ControlStore> = Arc::new(MemoryControl::default());
+    let control = Arc::new(MemoryControl::default());
+    let schedules: Arc<dyn ScheduleStore> = control.clone();
+    let policies: Arc<dyn RetentionStore> = control.clone();
+    let control: Arc<dyn ControlStore> = control;
     let mut key = [0; 32];
     secrets::random(&mut key).map_err(io_error("the secret"))?;
     let secrets = Arc::new(Secrets::new(&key));
@@ -109,11 +127,23 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine, Feed), Star
         slots: scenario.slots(),
         launch: launch.clone(),
     };
-    let engine = Engine::new(control.clone(), clock.clone(), secrets.clone(), Limits::default(), vec![lane], launch);
+    let results: Arc<dyn ResultStore> = Arc::new(MemoryResults::default());
+    let engine = Engine::new(
+        control.clone(),
+        results.clone(),
+        clock.clone(),
+        secrets.clone(),
+        Limits::default(),
+        vec![lane],
+        launch,
+    );
     let feed = Feed::new(control.clone(), ServerOptions::default().max_connections / 4 * 3);
+    let comparisons = Comparisons::open(None, results.clone(), clock.clone(), CompareOptions::default());
+    let comparisons = comparisons.map_err(io_error("the comparisons"))?;
     let service = Arc::new(Service {
         control: control.clone(),
-        results: Arc::new(MemoryResults::default()),
+        schedules: schedules.clone(),
+        results,
         engine: engine.clone(),
         clock: clock.clone(),
         secrets,
@@ -123,14 +153,20 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine, Feed), Star
         webhooks: Guard::default(),
         ids: JobIds::default(),
         attachments: Attachments::new(Arc::new(MemoryFiles::default()), ATTACHMENT_BYTES),
+        exports: Exports::default(),
         gates: Gates::default(),
         feed: feed.clone(),
         growth: Growth::default(),
+        comparisons,
+        counting: Counting::default(),
+        erasures: Erasures::default(),
+        retention: Retention::new(policies, RetentionSettings::default()),
     });
     director.direct(&service);
+    let schedules = engine.schedules(schedules, service.clone());
     let run = service.ids.next(clock.now());
     let state = Arc::new(RestState::new(
-        Faulty::new(Live(service), &scenario),
+        Faulty::new(Live(service.clone()), &scenario),
         Arc::new(Everybody),
         control.clone(),
         clock,
@@ -138,5 +174,5 @@ fn stage(scenario: Scenario, url: String) -> Result<(Router, Engine, Feed), Star
         ready(control),
         RestOptions::default(),
     ));
-    Ok((mock::everywhere(state), engine, feed))
+    Ok((mock::everywhere(state), Duties { engine, schedules, service }, feed))
 }

@@ -4,6 +4,7 @@
 use crate::store::StoredJob;
 use crate::store::queue::Limits;
 use docket_contract::Status;
+use docket_contract::job::JobDependency;
 use tokio::sync::{Notify, watch};
 
 /// The hints that the duties of all lanes share.
@@ -13,13 +14,21 @@ pub(super) struct Hints {
     pub(super) followed: Notify,
     /// A job waits for a time.
     pub(super) timed: Notify,
+    /// A scheduled job has other slots.
+    pub(super) scheduled: Notify,
     queued: watch::Sender<()>,
 }
 
 impl Hints {
     /// No hints yet.
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, followed: Notify::new(), timed: Notify::new(), queued: watch::Sender::new(()) }
+        Self {
+            limits,
+            followed: Notify::new(),
+            timed: Notify::new(),
+            scheduled: Notify::new(),
+            queued: watch::Sender::new(()),
+        }
     }
 
     /// How many jobs may run at once.
@@ -41,6 +50,11 @@ impl Hints {
     pub(super) fn changed(&self, stored: &StoredJob) {
         let StoredJob { job, claimed, followed, .. } = stored;
         if job.status.is_terminal() && *followed {
+            self.followed.notify_one();
+        }
+        // A gate on a job that has ended asks for its figures.
+        let gated = |dependency: &JobDependency| dependency.max_failed_share.is_some();
+        if job.status == Status::Waiting && job.attempt == 0 && job.spec.job_dependencies.iter().any(gated) {
             self.followed.notify_one();
         }
         if job.status == Status::Waiting && (job.attempt > 0 || job.spec.start_at.is_some()) {

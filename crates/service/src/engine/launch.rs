@@ -52,6 +52,10 @@ pub(super) fn environment(job: &StoredJob, settings: &LaunchSettings, secrets: &
         ("DOCKET_STORAGE_ID".to_owned(), spec.result_storage_id.clone().unwrap_or_default()),
         ("DOCKET_TOKEN".to_owned(), token),
     ]);
+    if let (Some(id), Some(slot)) = (job.job.scheduled_job_id, job.job.scheduled_for) {
+        environment.push(("DOCKET_SCHEDULED_JOB_ID".to_owned(), id.to_string()));
+        environment.push(("DOCKET_SCHEDULED_FOR".to_owned(), slot.to_string()));
+    }
     if job.job.only_failed_records {
         let address = format!("{}/jobs/{}/rerun/records", settings.url, job.job.id);
         environment.push(("DOCKET_RECORDS_URL".to_owned(), address));

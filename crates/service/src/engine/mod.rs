@@ -2,8 +2,9 @@
 //!
 //! Each executor has a lane of its own (`lane`): its attempts, its room, its duties. One duty a file. `dispatch` claims
 //! and launches, `watch` records what the executor reports (`retry` says what follows), `adopt` finds the attempts of an
-//! earlier server again. `workers` hands jobs out to pull workers, which need no lane. Beside the lanes, `release` tells dependents of an end, `due` looks after times, and `clean`
-//! removes what is no longer needed. No file here knows which transitions exist (the contract does), whose turn it is
+//! earlier server again. `workers` hands jobs out to pull workers, which need no lane. Beside
+//! the lanes, `release` tells dependents of an end, `due` looks after times, `schedules` starts jobs by their timetables,
+//! and `clean` removes what is no longer needed. No file here knows which transitions exist (the contract does), whose turn it is
 //! (the store's queue does) or how a process is started (the executor does).
 
 mod active;
@@ -17,22 +18,25 @@ mod launch;
 mod pace;
 mod release;
 mod retry;
+mod schedules;
 mod watch;
 mod workers;
 
 pub use lane::LaneSettings;
 pub use launch::LaunchSettings;
+pub use schedules::{Door, JobStart, Schedules};
 pub use workers::{Completion, Sign, Workers};
 
 use crate::clock::Clock;
 use crate::executors::{AttemptKey, ExecutorError, LogRange, LogReader};
 use crate::secrets::Secrets;
 use crate::store::queue::Limits;
-use crate::store::{CancelRequest, ControlStore, StoredJob};
+use crate::store::{CancelRequest, ControlStore, ResultStore, ScheduleStore, StoreError, StoredJob};
 use docket_contract::job::ExecutorKind;
 use docket_contract::{Code, Error, Status};
 use hints::Hints;
 use lane::Lane;
+use release::Release;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch as signal;
@@ -46,6 +50,7 @@ pub struct Engine {
     control: Arc<dyn ControlStore>,
     clock: Arc<dyn Clock>,
     hints: Arc<Hints>,
+    release: Release,
 }
 
 /// Jobs that one step of setting the limits lets in.
@@ -58,6 +63,7 @@ impl Engine {
     /// but what their jobs are told (`for_workers`).
     pub fn new(
         control: Arc<dyn ControlStore>,
+        results: Arc<dyn ResultStore>,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
         limits: Limits,
@@ -68,7 +74,9 @@ impl Engine {
         let lane =
             |settings| Arc::new(Lane::new(control.clone(), clock.clone(), secrets.clone(), hints.clone(), settings));
         let workers = Workers::new(control.clone(), clock.clone(), secrets.clone(), hints.clone(), for_workers);
-        Self { lanes: lanes.into_iter().map(lane).collect(), workers, control, clock, hints }
+        let lanes = lanes.into_iter().map(lane).collect();
+        let release = Release { control: control.clone(), results, clock: clock.clone(), hints: hints.clone() };
+        Self { lanes, workers, control, clock, hints, release }
     }
 
     /// Works until `stop` says so. Jobs go on under their executor, and the next engine finds them.
@@ -82,7 +90,7 @@ impl Engine {
             duties.spawn(dispatch::run(lane.clone(), stop.clone()));
         }
         let (control, clock, hints) = (&self.control, &self.clock, &self.hints);
-        duties.spawn(release::run(control.clone(), clock.clone(), hints.clone(), stop.clone()));
+        duties.spawn(release::run(self.release.clone(), stop.clone()));
         duties.spawn(due::run(control.clone(), clock.clone(), hints.clone(), stop.clone()));
         duties.spawn(self.workers.clone().run(stop.clone()));
         duties.spawn(clean::run(self.control.clone(), self.clock.clone(), stop.clone()));
@@ -123,6 +131,21 @@ impl Engine {
     /// Jobs were put into the queue.
     pub fn queued(&self) {
         self.hints.queued();
+    }
+
+    /// A scheduled job was stored, or has other slots.
+    pub fn scheduled(&self) {
+        self.hints.scheduled.notify_one();
+    }
+
+    /// What starts jobs by their timetables. It needs a door to go through, which the engine does not have.
+    pub fn schedules(&self, store: Arc<dyn ScheduleStore>, door: Arc<dyn Door>) -> Schedules {
+        Schedules::new(store, self.clock.clone(), self.hints.clone(), door)
+    }
+
+    /// Tells dependents of the ends of jobs, a step of it; answers whether something may be left.
+    pub async fn tell_dependents(&self) -> Result<bool, StoreError> {
+        self.release.run_once(self.clock.now()).await
     }
 
     /// A job that is not claimed has another status.

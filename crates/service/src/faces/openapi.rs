@@ -69,6 +69,12 @@ fn headers() -> Value {
             "description": "Seconds after which to try again.",
             "schema": {"type": "integer", "format": "int32", "minimum": 0},
         },
+        "Docket-Count": {
+            "description": "How many results the file holds, where that is known before; behind its end, how many it held.",
+            "schema": {"type": "integer", "format": "int64", "minimum": 0},
+        },
+        "Docket-Snapshot": text("The moment of the export: the `snapshot` of another one of the same results at the same moment."),
+        "Trailer": text("What comes behind the end, for clients that send `TE: trailers`."),
         "Content-Disposition": text("Says that the answer is a file to be saved, and its name (RFC 6266)."),
         "Allow": text("The methods that the path has."),
         "WWW-Authenticate": text("How to authenticate."),
@@ -166,11 +172,12 @@ fn mark_ids(schema: &mut Value) {
     }
 }
 
-/// The derived schemas give `default` for whatever may be absent: `null`, an empty text or array, the epoch. Those say
-/// nothing, and some contradict the limits beside them.
+/// The derived schemas give `default` for whatever may be absent: `null`, an empty text or array, an object, the epoch.
+/// Those say nothing, and some contradict the limits beside them.
 fn drop_absent_defaults(schema: &mut Value) {
-    let empty =
-        |value: &Value| [json!(null), json!(""), json!([]), json!({}), json!(Timestamp::default())].contains(value);
+    let empty = |value: &Value| {
+        value.is_object() || [json!(null), json!(""), json!([]), json!(Timestamp::default())].contains(value)
+    };
     match schema {
         Value::Object(members) => {
             members.retain(|key, value| key != "default" || !empty(value));
@@ -202,6 +209,7 @@ impl Visitor for Rows {
         if O::GIVES_FILE {
             ok_headers.push("Content-Disposition");
         }
+        ok_headers.extend(O::ANSWER_HEADERS);
         if posts {
             ok_headers.push("Idempotency-Replayed");
         }

@@ -32,6 +32,7 @@ impl Jobs {
             status: Status::Scheduled,
             created_at: Timestamp::default(),
             rerun: None,
+            scheduled: None,
         };
         self.control.insert_job(job).await.expect("stored")
     }

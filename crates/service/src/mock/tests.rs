@@ -65,8 +65,9 @@ impl Visitor for Examples {
             media_type: O::MEDIA_TYPE,
             outputs: O::examples().into_iter().map(wire).collect(),
             codes: openapi::codes::<O>(),
-            envelope: (O::SOAP && input.as_object().is_some_and(|input| input.len() <= 1))
-                .then(|| envelope(O::NAME, &input)),
+            envelope: (O::SOAP
+                && input.as_object().is_some_and(|input| input.len() <= 1 && input.values().all(Value::is_string)))
+            .then(|| envelope(O::NAME, &input)),
         });
     }
 }

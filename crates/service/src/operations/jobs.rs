@@ -1,8 +1,9 @@
 //! Reading, listing, changing, canceling and deleting jobs.
 
 use super::{Service, scope, view};
+use crate::failpoint;
 use crate::store::{
-    AttemptEnd, CancelRequest, Changed, JobChange, JobQuery, Scope, SetKey, StorageKey, StoredJob, Transition,
+    AttemptEnd, CancelRequest, Changed, JobChange, JobQuery, Scope, SetKey, SetOwner, StorageKey, StoredJob, Transition,
 };
 use docket_contract::cursor::{Position, Scope as TokenScope};
 use docket_contract::history::{Actor, Cause};
@@ -17,9 +18,8 @@ use std::collections::BTreeSet;
 
 /// How often a cancel begins anew when the job moves on under it.
 const CANCEL_TRIES: usize = 5;
-/// How many steps a deletion gives to the dependents of ended jobs, and how many go in a step.
+/// How many steps a deletion gives to the dependents of ended jobs.
 const DELETE_TRIES: usize = 100;
-const RESOLVE_STEP: usize = 500;
 
 pub(super) async fn read(service: &Service, caller: &Caller, id: JobId) -> Result<Job, Error> {
     Ok(view(service.own_job(caller, id).await?, caller))
@@ -242,22 +242,42 @@ pub(crate) fn cancel_message(what: &str, reason: Option<&str>) -> String {
 }
 
 pub(super) async fn delete(service: &Service, caller: &Caller, id: JobId) -> Result<Job, Error> {
-    Ok(view(remove(service, &scope(caller), id).await?, caller))
+    Ok(view(remove(service, &scope(caller), id).await?.job, caller))
+}
+
+/// A job that is gone, as it was.
+pub(super) struct Removed {
+    pub(super) job: StoredJob,
+    /// How many results it had.
+    pub(super) results: u64,
 }
 
 /// Removes a job with all that belongs to it.
-pub(super) async fn remove(service: &Service, scope: &Scope, id: JobId) -> Result<StoredJob, Error> {
+pub(super) async fn remove(service: &Service, scope: &Scope, id: JobId) -> Result<Removed, Error> {
     let gate = service.gates.of(id);
     let _turn = gate.delete().await;
-    let stored = service.control.read_job(scope, id).await?.ok_or_else(Error::not_found)?;
+    let mut stored = service.control.read_job(scope, id).await?.ok_or_else(Error::not_found)?;
     if !stored.job.status.is_terminal() {
         return Err(job_not_ended(&stored));
     }
+    // Others depend on it and are not told of its end yet: that is on its way, and hurried along here. It comes first
+    // because their quality gates may ask for the results.
+    let mut tries = 0;
+    while stored.followed {
+        tries += 1;
+        if tries > DELETE_TRIES {
+            return Err(many_on_their_way());
+        }
+        service.engine.tell_dependents().await?;
+        stored = service.control.read_job(scope, id).await?.ok_or_else(Error::not_found)?;
+    }
     // The job goes last: whatever stops this half way, the job is still there to be deleted again.
+    let mut results = 0;
     for storage_id in service.control.noted_storages(id).await? {
         let storage = StorageKey { organization: stored.organization.clone(), storage_id };
-        service.results.delete_set(&SetKey { storage, job: id }).await?;
+        results += service.results.delete_set(&SetKey { storage, owner: SetOwner::Job(id) }).await?;
     }
+    failpoint::pass("emptied");
     service.engine.remove(&stored).await?;
     for _ in 0..DELETE_TRIES {
         match service.control.delete_job(scope, id).await? {
@@ -265,19 +285,21 @@ pub(super) async fn remove(service: &Service, scope: &Scope, id: JobId) -> Resul
                 // Nobody finds them any more, and what is left of them is swept.
                 service.attachments.drop_all(id).await;
                 service.feed.gone(id);
-                return Ok(*job);
+                return Ok(Removed { job: *job, results });
             }
             Changed::NotFound => return Err(Error::not_found()),
-            // Others depended on it and are not told of its end yet: that is on its way, and hurried along here.
+            // Somebody has begun to depend on it just now.
             Changed::Refused(job) if job.followed => {
-                if service.control.resolve_dependents(service.clock.now(), RESOLVE_STEP).await?.queued {
-                    service.engine.queued();
-                }
+                service.engine.tell_dependents().await?;
             }
             Changed::Refused(job) => return Err(job_not_ended(&job)),
         }
     }
-    Err(Error::new(Code::Overloaded, "Many jobs that depend on ended ones are on their way; try again."))
+    Err(many_on_their_way())
+}
+
+fn many_on_their_way() -> Error {
+    Error::new(Code::Overloaded, "Many jobs that depend on ended ones are on their way; try again.")
 }
 
 pub(super) fn job_not_ended(job: &StoredJob) -> Error {

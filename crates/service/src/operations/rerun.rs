@@ -1,6 +1,7 @@
 //! Running a job once more, and handing the new one the records that failed in the old one.
 
 use super::jobs::job_not_ended;
+use super::results::PageForm;
 use super::{Service, results, scope, start};
 use crate::handler::Encoded;
 use crate::store::{PageQuery, Rerun, ResultFilter, StoredJob};
@@ -62,7 +63,8 @@ pub(super) async fn records(
         limit: usize::try_from(limit).unwrap_or(1),
         include_fields: None,
     };
-    results::page(service, &results::set(&original, storage_id), query, input.start_after, Some(token_scope)).await
+    let form = PageForm { start_after: input.start_after, total: true, tokens: Some(token_scope) };
+    results::page(service, &results::set(&original, storage_id), query, form).await
 }
 
 /// The storage that is meant.

@@ -3,12 +3,12 @@
 use super::{Service, view};
 use crate::failpoint;
 use crate::store::queue;
-use crate::store::{NewJob, Rerun};
+use crate::store::{NewJob, Rerun, StoredJob};
 use crate::webhooks;
 use docket_contract::caller::Call;
 use docket_contract::job::JobSpec;
 use docket_contract::state::Event;
-use docket_contract::{Code, Error, FieldError, Job, JobId, Role, Status, Timestamp};
+use docket_contract::{Caller, Code, Error, Job, JobId, Role, Status, Timestamp};
 use std::sync::{Mutex, PoisonError};
 
 /// The images whose jobs may run.
@@ -56,16 +56,23 @@ pub(super) async fn start(service: &Service, call: Call, spec: JobSpec) -> Resul
 }
 
 /// Starts a job, which may be the rerun of another one.
-pub(super) async fn start_as(
+pub(super) async fn start_as(service: &Service, call: Call, spec: JobSpec, rerun: Option<Rerun>) -> Result<Job, Error> {
+    let mut job = prepare(service, &call.caller, call.seed, spec, service.clock.now())?;
+    job.rerun = rerun;
+    let stored = service.control.insert_job(job).await?;
+    failpoint::pass("inserted");
+    service.engine.started(&stored);
+    Ok(answer(stored, &call.caller))
+}
+
+/// The job that a caller starts, if he may and this server can run it.
+pub(super) fn prepare(
     service: &Service,
-    call: Call,
+    caller: &Caller,
+    id: Option<JobId>,
     mut spec: JobSpec,
-    rerun: Option<Rerun>,
-) -> Result<Job, Error> {
-    let unsupported = spec.unsupported();
-    if !unsupported.is_empty() {
-        return Err(not_supported(&unsupported));
-    }
+    now: Timestamp,
+) -> Result<NewJob, Error> {
     let executor = service.executors.choose(spec.executor)?;
     spec.executor = Some(executor);
     if !service.images.allow(&spec.docker_image_url) {
@@ -73,52 +80,47 @@ pub(super) async fn start_as(
         return Err(Error::field("/dockerImageUrl", "not_allowed", detail));
     }
     webhooks::check(&service.webhooks, &spec.webhooks)?;
-    let caller = &call.caller;
-    let organization = match spec.organization_id.take() {
-        Some(other) if other != caller.organization && caller.role < Role::Admin => {
-            return Err(Error::new(Code::Forbidden, "Only administrators start jobs for another organization."));
-        }
-        given => given.unwrap_or_else(|| caller.organization.clone()),
-    };
+    let organization = organization(caller, spec.organization_id.take())?;
     spec.organization_id = Some(organization.clone());
-    let now = service.clock.now();
     let mut job = NewJob {
         status: after(Status::Created, Event::Persisted)?,
-        id: call.seed.unwrap_or_else(|| service.ids.next(now)),
+        id: id.unwrap_or_else(|| service.ids.next(now)),
         organization,
         user: caller.user.clone(),
         spec,
         created_at: now,
-        rerun,
+        rerun: None,
+        scheduled: None,
     };
     // What nothing holds back is made durable and put into the queue with one write.
     if !queue::is_held(&job) {
         job.status = after(job.status, Event::Queued)?;
     }
-    let stored = service.control.insert_job(job).await?;
-    failpoint::pass("inserted");
-    service.engine.started(&stored);
+    Ok(job)
+}
+
+/// The organization that a caller means: his own, unless an administrator names another one.
+pub(super) fn organization(caller: &Caller, given: Option<String>) -> Result<String, Error> {
+    match given {
+        Some(other) if other != caller.organization && caller.role < Role::Admin => {
+            Err(Error::new(Code::Forbidden, "Only administrators start jobs for another organization."))
+        }
+        given => Ok(given.unwrap_or_else(|| caller.organization.clone())),
+    }
+}
+
+/// What a start answers.
+pub(super) fn answer(stored: StoredJob, caller: &Caller) -> Job {
     let mut job = view(stored, caller);
     // The answer is PERSISTED all the same, because that is what it promises; only an end is told at once.
     if !job.status.is_terminal() && job.attempt == 0 {
         (job.status, job.status_message) = (Status::Persisted, None);
     }
-    Ok(job)
+    job
 }
 
 fn after(status: Status, event: Event) -> Result<Status, Error> {
     status.after(event).map_err(|error| Error::new(Code::Internal, error.to_string()))
-}
-
-fn not_supported(pointers: &[&str]) -> Error {
-    let fields = pointers.iter().map(|pointer| FieldError {
-        pointer: (*pointer).to_owned(),
-        code: "not_supported".to_owned(),
-        detail: format!("{} is not supported by this version of the server", pointer.trim_start_matches('/')),
-    });
-    let errors: Vec<_> = fields.collect();
-    let detail = "The job asks for what this version of the server would not honour; see errors.";
-    Error { errors, ..Error::new(Code::NotSupported, detail) }
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use super::jobs::*;
 use super::queue::{Due, Limits, Resolved};
 use super::records::*;
-use super::{Delivery, DeliveryEnd, DeliveryKey, DueReceivers, StoreError};
+use super::{CheckEnd, Delivery, DeliveryEnd, DeliveryKey, DueChecks, DueReceivers, StoreError};
 use async_trait::async_trait;
-use docket_contract::job::ExecutorKind;
+use docket_contract::job::{ExecutorKind, Figures};
 use docket_contract::{JobId, Timestamp};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The control plane.
@@ -55,6 +56,14 @@ pub trait ControlStore: Send + Sync + 'static {
     /// Resolves up to `step` dependencies on jobs that have ended: a dependent is put into the queue, canceled, or waits
     /// for the rest.
     async fn resolve_dependents(&self, now: Timestamp, step: usize) -> Result<Resolved, StoreError>;
+
+    /// Ended jobs that others depend on by a quality gate and whose results nobody has counted yet, behind a position (0
+    /// for the first ones), in the order of positions. `resolve_dependents` leaves their dependents alone until `measure`.
+    async fn unmeasured_jobs(&self, after: u64, limit: usize) -> Result<Vec<Unmeasured>, StoreError>;
+
+    /// Writes what the results of ended jobs came to. Whatever was written first stays; a job that has not ended, or is
+    /// gone, is passed over.
+    async fn measure(&self, measured: Vec<(JobId, Figures)>) -> Result<(), StoreError>;
 
     /// Puts up to `step` jobs whose start time or retry delay is over into the queue.
     async fn release_due(&self, now: Timestamp, step: usize) -> Result<Due, StoreError>;
@@ -108,7 +117,18 @@ pub trait ControlStore: Send + Sync + 'static {
     async fn job_deliveries(&self, scope: &Scope, id: JobId, limit: usize)
     -> Result<Option<Vec<Delivery>>, StoreError>;
 
-    /// Changes each time that deliveries were added and are durable.
+    /// Up to `limit` checks whether records have newly failed that are due, the longest waiting first. An event leaves one,
+    /// in its transaction, instead of a delivery for each webhook that is told of newly failed records only.
+    async fn due_checks(&self, now: Timestamp, limit: usize) -> Result<DueChecks, StoreError>;
+
+    /// Notes what a check has come to. One that is not there (any more) stays away.
+    async fn end_check(&self, key: DeliveryKey, end: CheckEnd) -> Result<(), StoreError>;
+
+    /// The run that a job's results are to be compared with when it has ended: of a rerun the job that it reruns; of a
+    /// scheduled job's run the newest FINISHED one before it. None where that is gone.
+    async fn previous_run(&self, id: JobId) -> Result<Option<JobId>, StoreError>;
+
+    /// Changes each time that deliveries or checks were added and are durable.
     fn new_deliveries(&self) -> watch::Receiver<u64>;
 
     /// Removes a job that has ended; answers it as it was, or `Refused` if it has not ended or is still followed. What its
@@ -149,6 +169,9 @@ pub trait ControlStore: Send + Sync + 'static {
     /// The storages that a job has written to, by their ids.
     async fn noted_storages(&self, id: JobId) -> Result<Vec<String>, StoreError>;
 
+    /// Those of some jobs, in their order, that are in the scope and have this type.
+    async fn jobs_of_type(&self, scope: &Scope, ids: Vec<JobId>, job_type: &str) -> Result<Vec<JobId>, StoreError>;
+
     /// Begins a request with an idempotency key; `id` is for the job that it may start.
     async fn begin_request(&self, key: &IdempotencyKey, id: JobId, now: Timestamp) -> Result<Idempotency, StoreError>;
 
@@ -157,6 +180,17 @@ pub trait ControlStore: Send + Sync + 'static {
 
     /// Forgets requests older than this; at most `limit` at a time. Answers how many.
     async fn forget_requests(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
+    /// Forgets kept answers of an organization that hold one of these texts: their requests are made again when they are
+    /// repeated, for the same job. It looks at up to `limit` requests behind the key `after`; answers the key that the
+    /// next step begins behind, none at the end.
+    async fn forget_answers(
+        &self,
+        organization: &str,
+        texts: Arc<[Vec<u8>]>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Option<String>, StoreError>;
 
     /// Stores a key.
     async fn insert_key(&self, key: StoredKey) -> Result<(), StoreError>;

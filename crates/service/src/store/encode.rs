@@ -2,12 +2,13 @@
 //!
 //! Shared by the drivers. Nothing is parsed unless the page asks for some members of `resultData` only.
 
-use super::{SetKey, StoreError};
+use super::{ResultFilter, SetKey, SetOwner, StoreError};
 use docket_contract::Timestamp;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
 use std::ops::Range;
@@ -25,15 +26,36 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// For the results of `set`; of the JSON in `resultData` only the members `fields`, if given.
+    /// For the results of `set`; of the JSON in `resultData` only the members `fields`, if given. With not a single field
+    /// `resultData` is left out.
     pub fn new(set: &SetKey, fields: Option<Arc<[String]>>) -> Self {
         let storage = serde_json::Value::from(set.storage.storage_id.as_str());
-        let text = format!("\",\"storageId\":{storage},\"jobId\":\"{}\",\"createdAt\":\"", set.job);
+        let mut text = format!("\",\"storageId\":{storage},");
+        // The records of a log name their jobs themselves.
+        if let SetOwner::Job(job) = set.owner {
+            text.push_str(&format!("\"jobId\":\"{job}\","));
+        }
+        text.push_str("\"createdAt\":\"");
         Self { set: text.into_bytes(), middle: Vec::new(), times: None, fields }
     }
 
     /// Appends a result to `out`, behind a comma unless it is the first.
     pub fn push(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: u64,
+        created_at: Timestamp,
+        modified_at: Timestamp,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        self.object(out, id, created_at, modified_at, body)
+    }
+
+    /// Appends a result to `out`.
+    pub fn object(
         &mut self,
         out: &mut Vec<u8>,
         id: u64,
@@ -51,7 +73,7 @@ impl Encoder {
             let _ = write!(self.middle, "{created_at}\",\"modifiedAt\":\"{modified_at}\"");
         }
         out.reserve(body.len() + self.middle.len() + 40);
-        out.extend_from_slice(if out.is_empty() { b"{\"id\":\"" } else { b",{\"id\":\"" });
+        out.extend_from_slice(b"{\"id\":\"");
         push_digits(out, id);
         out.extend_from_slice(&self.middle);
         if !members.is_empty() {
@@ -60,6 +82,12 @@ impl Encoder {
         if let Some(fields) = &self.fields {
             let text = std::str::from_utf8(body)
                 .map_err(|_| StoreError::Damaged(format!("result {id} holds text that is not UTF-8")))?;
+            if fields.is_empty() {
+                let member = result_data_member(text).unwrap_or(body.len()..body.len());
+                out.extend_from_slice(&body[1..member.start]);
+                out.extend_from_slice(&body[member.end..]);
+                return Ok(());
+            }
             if let Some((literal, kept)) = keep_fields(text, fields) {
                 out.extend_from_slice(&body[1..literal.start]);
                 out.extend_from_slice(&kept);
@@ -110,14 +138,36 @@ impl<'a> FilterIds<'a> {
     }
 }
 
+/// The ids that results must have one of.
+pub struct IdFilter {
+    partners: HashSet<String>,
+    externals: HashSet<String>,
+}
+
+impl IdFilter {
+    /// What a filter says of ids.
+    pub fn new(filter: &ResultFilter) -> Self {
+        let set = |ids: &[String]| ids.iter().cloned().collect();
+        Self { partners: set(&filter.business_partner_ids), externals: set(&filter.external_ids) }
+    }
+
+    /// Whether a stored text passes.
+    pub fn passes(&self, body: &[u8]) -> Result<bool, StoreError> {
+        let is_one_of = |ids: &HashSet<String>, id: &Option<Text<'_>>| {
+            ids.is_empty() || id.as_ref().is_some_and(|Text(id)| ids.contains::<str>(id))
+        };
+        let ids = FilterIds::read(body)?;
+        Ok(is_one_of(&self.partners, &ids.business_partner_id) && is_one_of(&self.externals, &ids.external_id))
+    }
+}
+
 /// A text that borrows from the row unless it holds escapes.
 #[derive(Deserialize, PartialEq, Eq, Hash)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-/// Where the literal of `resultData` stands in `body`, and the literal that takes its place. `None` when it stays as it
-/// is: it is absent, or no JSON object.
-fn keep_fields(body: &str, fields: &[String]) -> Option<(Range<usize>, Vec<u8>)> {
+/// Where the literal of `resultData` stands in `body`, and the literal; `None` when it is absent.
+fn result_data(body: &str) -> Option<(usize, &str)> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Data<'a> {
@@ -125,9 +175,27 @@ fn keep_fields(body: &str, fields: &[String]) -> Option<(Range<usize>, Vec<u8>)>
         result_data: Option<&'a RawValue>,
     }
     let literal = serde_json::from_str::<Data<'_>>(body).ok()?.result_data?.get();
-    let start = (literal.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    Some(((literal.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?, literal))
+}
+
+/// Where the member `resultData` stands in `body`, with the comma before it: a record has an id, which stands before that.
+fn result_data_member(body: &str) -> Option<Range<usize>> {
+    let (start, literal) = result_data(body)?;
+    let before = body[..start].strip_suffix(",\"resultData\":")?;
+    Some(before.len()..start + literal.len())
+}
+
+/// Where the literal of `resultData` stands in `body`, and the literal that takes its place. `None` when it stays as it
+/// is: it is absent, or no JSON object.
+fn keep_fields(body: &str, fields: &[String]) -> Option<(Range<usize>, Vec<u8>)> {
+    let (start, literal) = result_data(body)?;
     let text: Text<'_> = serde_json::from_str(literal).ok()?;
-    let Members(members) = serde_json::from_str(&text.0).ok()?;
+    Some((start..start + literal.len(), serde_json::to_vec(&kept_members(&text.0, fields)?).ok()?))
+}
+
+/// The wanted members of a `resultData`; `None` when it stays as it is, for it is no JSON object.
+pub fn kept_members(text: &str, fields: &[String]) -> Option<String> {
+    let Members(members) = serde_json::from_str(text).ok()?;
     let mut kept = String::from("{");
     for (name, value) in &members {
         if fields.iter().any(|field| *field == *name.0) {
@@ -140,7 +208,7 @@ fn keep_fields(body: &str, fields: &[String]) -> Option<(Range<usize>, Vec<u8>)>
         }
     }
     kept.push('}');
-    Some((start..start + literal.len(), serde_json::to_vec(&kept).ok()?))
+    Some(kept)
 }
 
 /// The members of an object in their order, values as they were written.
@@ -177,7 +245,7 @@ mod tests {
     fn encode(body: &str, fields: Option<&[&str]>) -> String {
         let storage = StorageKey { organization: "o".into(), storage_id: "a\"b".into() };
         let fields = fields.map(|fields| fields.iter().map(|field| (*field).to_owned()).collect());
-        let mut encoder = Encoder::new(&SetKey { storage, job: JobId::NONE }, fields);
+        let mut encoder = Encoder::new(&SetKey { storage, owner: SetOwner::Job(JobId::NONE) }, fields);
         let mut out = Vec::new();
         for id in [7, 8] {
             let (created, modified) = (Timestamp::from_millis(0), Timestamp::from_millis(1));
@@ -227,9 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn without_fields_the_result_is_left_out() {
+        for (body, sent) in [
+            (
+                r#"{"externalId":"e","resultData":"{\"resultData\":1}","status":"OK"}"#,
+                r#","externalId":"e","status":"OK"}"#,
+            ),
+            (r#"{"externalId":"e","status":"OK"}"#, r#","externalId":"e","status":"OK"}"#),
+            (r#"{"externalId":"a,\"resultData\":","resultData":""}"#, r#","externalId":"a,\"resultData\":"}"#),
+        ] {
+            let page = encode(body, Some(&[]));
+            assert!(page.ends_with(sent), "{page}");
+            let page: serde_json::Value = serde_json::from_str(&format!("[{page}]")).expect("JSON");
+            assert_eq!(page[0].get("resultData"), None);
+        }
+    }
+
+    #[test]
     fn what_is_no_object_is_damage() {
         let storage = StorageKey { organization: String::new(), storage_id: String::new() };
-        let mut encoder = Encoder::new(&SetKey { storage, job: JobId::NONE }, None);
+        let mut encoder = Encoder::new(&SetKey { storage, owner: SetOwner::Job(JobId::NONE) }, None);
         for body in ["", "{", "x}", "\0\0\0", "{\"status\":\"OK\"\0", "\0\"status\":\"OK\"}"] {
             let time = Timestamp::default();
             let result = encoder.push(&mut Vec::new(), 1, time, time, body.as_bytes());

@@ -1,5 +1,6 @@
 //! What can go wrong in a store, whichever driver it has.
 
+use super::{MOST_ENTRIES, MOST_RECORDS};
 use docket_contract::{Code, Error};
 
 /// A failure of a store. What a caller asked for and is not there is no failure: it is a `None`.
@@ -14,6 +15,12 @@ pub enum StoreError {
     /// The bounded queue of writes is full, or the write waited too long to begin. Nothing was saved.
     #[error("too many writes are waiting")]
     Overloaded,
+    /// What was being read was deleted meanwhile.
+    #[error("what was being read is gone")]
+    Gone,
+    /// A query for the newest results names more records, or would have to look at more results, than one may.
+    #[error("the query names too many records or results")]
+    TooMany,
     /// The store is being closed.
     #[error("the store is closing")]
     Closing,
@@ -34,6 +41,14 @@ impl From<StoreError> for Error {
                 Error::new(Code::StorageDamaged, "The file that holds this storage is damaged.")
             }
             StoreError::Overloaded => Error::new(Code::Overloaded, "Too many writes are waiting; nothing was saved."),
+            StoreError::Gone => Error::new(Code::NotFound, "The results were deleted while they were read."),
+            StoreError::TooMany => Error::new(
+                Code::InvalidRequest,
+                format!(
+                    "The ids name more than {MOST_RECORDS} records, or more than {MOST_ENTRIES} results over all jobs: ask for \
+                     fewer ids at a time."
+                ),
+            ),
             StoreError::Closing => Error::new(Code::ShuttingDown, "The server is stopping."),
             StoreError::NoDependency(index) => Error::field(
                 format!("/jobDependencies/{index}/jobId"),

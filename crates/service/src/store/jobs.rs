@@ -2,7 +2,7 @@
 
 use docket_contract::history::{Actor, Cause, Usage};
 use docket_contract::job::{ExecutorKind, JobSpec, NameValue};
-use docket_contract::{Job, JobId, Status, Timestamp};
+use docket_contract::{Job, JobId, ScheduledJobId, Status, Timestamp};
 
 /// Whose jobs a statement may see. Every statement has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Scope {
 }
 
 /// A job to store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NewJob {
     /// Its id: a UUID of version 7, so that ids ascend with time.
     pub id: JobId,
@@ -31,6 +31,17 @@ pub struct NewJob {
     pub created_at: Timestamp,
     /// The job that it reruns.
     pub rerun: Option<Rerun>,
+    /// The scheduled job that starts it.
+    pub scheduled: Option<Scheduled>,
+}
+
+/// What a scheduled job starts a job for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The scheduled job.
+    pub by: ScheduledJobId,
+    /// The time of the timetable, or when the job was asked for.
+    pub slot: Timestamp,
 }
 
 /// What a job reruns.
@@ -71,6 +82,8 @@ impl NewJob {
             result_data: None,
             rerun_of: self.rerun.map(|rerun| rerun.of),
             only_failed_records: self.rerun.is_some_and(|rerun| rerun.only_failed),
+            scheduled_job_id: self.scheduled.map(|scheduled| scheduled.by),
+            scheduled_for: self.scheduled.map(|scheduled| scheduled.slot),
             attachments: Vec::new(),
         };
         StoredJob { organization: self.organization, job, claimed: false, followed: false, cancel: None, lease: None }
@@ -143,6 +156,17 @@ pub struct CancelRequest {
     pub reason: Option<String>,
     /// Seconds between the polite signal and the kill.
     pub grace_period_seconds: i32,
+}
+
+/// An ended job whose results are to be counted for the quality gates of those who depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmeasured {
+    /// Its place in the order.
+    pub position: u64,
+    /// Whose it is.
+    pub organization: String,
+    /// Its id.
+    pub id: JobId,
 }
 
 /// Which jobs to list, in the order of their creation.

@@ -91,8 +91,11 @@ mod tests {
 
     #[test]
     fn each_refused_url_is_named() {
-        let hooks = ["http://10.0.0.1/", "https://a.example/", "http://[::1]:8080/"]
-            .map(|url| Webhook { url: url.to_owned(), events: Vec::new() });
+        let hooks = ["http://10.0.0.1/", "https://a.example/", "http://[::1]:8080/"].map(|url| Webhook {
+            url: url.to_owned(),
+            events: Vec::new(),
+            only_regressions: None,
+        });
         let error = check(&Guard::default(), &hooks).expect_err("refused");
         let pointers: Vec<_> = error.errors.iter().map(|FieldError { pointer, .. }| pointer.as_str()).collect();
         assert_eq!(pointers, ["/webhooks/0/url", "/webhooks/2/url"]);

@@ -36,6 +36,7 @@ fn new_job(spec: JobSpec) -> NewJob {
         spec,
         created_at: SystemClock.now(),
         rerun: None,
+        scheduled: None,
     }
 }
 
@@ -117,6 +118,7 @@ async fn by_http(store: Arc<dyn ControlStore>, load: Load) -> Result<Measured, F
         body: Some(load.body.clone()),
         media_type: "application/json".into(),
         repeatable: false,
+        trailers: false,
     };
     let posters = (0..load.submitters).map(|_| {
         Ok(Poster { connection: Connection::new(&server.url, None)?, request: request.clone(), left: left.clone() })

@@ -2,5 +2,5 @@
 
 pub mod jobs;
 mod memory_server;
-mod open;
+pub mod open;
 pub mod results;

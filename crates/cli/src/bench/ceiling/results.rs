@@ -10,7 +10,7 @@ use docket_client::{Connection, Request};
 use docket_contract::JobId;
 use docket_contract::result::{Record, ResultItem};
 use docket_service::clock::{Clock, SystemClock};
-use docket_service::store::{ResultStore, SetKey, StorageKey};
+use docket_service::store::{ResultStore, SetKey, SetOwner, StorageKey};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +44,7 @@ pub async fn insert(directory: &Path, load: Load) -> Result<Measured, Failure> {
 async fn insert_into(store: Arc<dyn ResultStore>, load: Load) -> Result<Measured, Failure> {
     let set = |storage_id: &str| {
         let storage = StorageKey { organization: "bench".to_owned(), storage_id: storage_id.to_owned() };
-        SetKey { storage, job: JobId(uuid::Uuid::now_v7()) }
+        SetKey { storage, owner: SetOwner::Job(JobId(uuid::Uuid::now_v7())) }
     };
     let warm_up = prepare(&load, 0..load.warmup.min(load.count)).await?;
     submit(&store, &set("warmup"), warm_up, load.submitters).await?;
@@ -75,7 +75,8 @@ async fn prepare(load: &Load, places: Range<u64>) -> Result<Vec<Vec<Record>>, Fa
     tokio::task::spawn_blocking(prepare).await.map_err(Failure::other)?
 }
 
-fn parse(records: &Records, order: &Order, places: Range<u64>) -> Result<Vec<Record>, Failure> {
+/// Makes and checks records.
+pub fn parse(records: &Records, order: &Order, places: Range<u64>) -> Result<Vec<Record>, Failure> {
     let mut json = Vec::new();
     places
         .map(|place| {

@@ -23,7 +23,11 @@ impl Run {
         let dependents = self.args.dependents;
         let upstream = self.client.call::<StartJob>(&true_job(&self.tag)).await?.id;
         let tag = format!("{}-release", self.tag);
-        let on = vec![JobDependency { job_id: upstream, condition: DependencyCondition::Terminated }];
+        let on = vec![JobDependency {
+            job_id: upstream,
+            condition: DependencyCondition::Terminated,
+            max_failed_share: None,
+        }];
         let next = Arc::new(AtomicU64::new(0));
         let starters = self.connections()?.into_iter().map(|connection| {
             let spec = JobSpec { job_dependencies: on.clone(), ..true_job(&tag) };

@@ -10,12 +10,12 @@ use docket_contract::operations::ListJobRunResultsInput;
 use docket_contract::result::{MAX_FILTER_IDS, ResultStatus};
 
 /// Sends prepared requests, one after another.
-struct Sender {
-    connection: Connection,
-    requests: std::vec::IntoIter<Request>,
+pub(super) struct Sender {
+    pub(super) connection: Connection,
+    pub(super) requests: std::vec::IntoIter<Request>,
     /// The total that each answer must give, where it is known.
-    expected: Option<u64>,
-    total: Option<u64>,
+    pub(super) expected: Option<u64>,
+    pub(super) total: Option<u64>,
 }
 
 impl Worker for Sender {

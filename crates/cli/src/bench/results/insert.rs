@@ -54,16 +54,16 @@ impl Worker for Inserter {
 }
 
 impl Run {
-    /// Writes the records at these places; answers the measurement, and how many were created and updated.
-    async fn insert(
+    /// Writes the records at these places by a request that is still without its body; answers the measurement, and how many
+    /// were created and updated.
+    pub(super) async fn insert(
         &self,
-        storage: &str,
+        request: &Request,
         order: Order,
         places: Range<u64>,
         revision: u64,
     ) -> Result<(Measured, u64, u64), Failure> {
         let next = Arc::new(AtomicU64::new(places.start));
-        let request = self.insert_request(storage)?;
         let workers = self.connections()?.into_iter().map(|connection| Inserter {
             connection,
             request: request.clone(),
@@ -90,8 +90,19 @@ impl Run {
         places: Range<u64>,
         revision: u64,
     ) -> Result<Measured, Failure> {
+        self.write_by(&self.insert_request(storage)?, order, places, revision).await
+    }
+
+    /// Writes new records by a request that is still without its body.
+    pub(super) async fn write_by(
+        &self,
+        request: &Request,
+        order: Order,
+        places: Range<u64>,
+        revision: u64,
+    ) -> Result<Measured, Failure> {
         let expected = places.end - places.start;
-        let (measured, created, updated) = self.insert(storage, order, places, revision).await?;
+        let (measured, created, updated) = self.insert(request, order, places, revision).await?;
         // A repeated request may have been carried out at its first attempt.
         if measured.tally.repeated == 0 && created != expected {
             return Err(Failure::other(format!("{expected} new records: {created} created, {updated} updated")));
@@ -99,7 +110,7 @@ impl Run {
         Ok(measured)
     }
 
-    fn describe(&self, how: &str) -> String {
+    pub(super) fn describe(&self, how: &str) -> String {
         format!(
             "{how}, {} a request, over {} connections; resultData of {} characters; each answer comes when its records \
              are durable. The rate includes making the bodies, the latencies do not.",
@@ -152,7 +163,8 @@ impl Run {
         let again = Permutation::new(self.stored, self.args.common.seed ^ 1);
         let order = Order::Again { written: self.shuffled, again };
         let count = self.args.records.min(self.stored);
-        let (measured, created, updated) = self.insert(&storage, order, 0..count, 1).await?;
+        let request = self.insert_request(&storage)?;
+        let (measured, created, updated) = self.insert(&request, order, 0..count, 1).await?;
         if created != 0 || updated != count {
             return Err(Failure::other(format!("{count} known records: {created} created, {updated} updated")));
         }

@@ -1,9 +1,14 @@
 //! `docket bench results`: what the scenarios are, and in which order they share their data.
 
 mod delete;
+mod diff;
+mod export;
 mod filters;
 mod insert;
+mod last;
+mod logs;
 mod pages;
+mod retention;
 mod soap;
 
 use super::records::{self, DATA_SOURCES, Order, Permutation, Records};
@@ -15,8 +20,9 @@ use docket_client::{Client, Connection, Request};
 use docket_contract::JobId;
 use docket_contract::job::JobSpec;
 use docket_contract::operations::{
-    CancelJob, CancelJobInput, DeleteJobResults, DeleteJobResultsInput, InsertJobResults, InsertJobResultsInput,
-    JobInput, ListJobRunResults, ListJobRunResultsInput, ReadJob, ResultItems, ResultsFeature, StartJob,
+    CancelJob, CancelJobInput, DeleteJobResults, DeleteJobResultsInput, DeleteProcessingLogData,
+    DeleteProcessingLogDataInput, ExportFormat, InsertJobResults, InsertJobResultsInput, JobInput, ListJobRunResults,
+    ListJobRunResultsInput, ReadJob, ResultItems, ResultsFeature, StartJob,
 };
 use docket_contract::result::{MAX_INSERT, MAX_PAGE};
 use serde_json::json;
@@ -24,7 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 10] = [
+const SCENARIOS: [&str; 18] = [
     "insert-ordered",
     "insert-shuffled",
     "grow",
@@ -32,10 +38,21 @@ const SCENARIOS: [&str; 10] = [
     "soap",
     "ids",
     "totals",
+    "diff",
     "upsert",
     "pages-changed",
+    "export-ndjson",
+    "export-csv",
+    "export-parquet",
+    "log",
+    "mirror",
     "delete",
+    "fetchlast",
+    "retention",
 ];
+
+/// The scenarios that bring the records that they need.
+const BY_THEMSELVES: [&str; 5] = ["insert-ordered", "log", "mirror", "fetchlast", "retention"];
 
 /// Write results and read them back.
 ///
@@ -49,9 +66,21 @@ const SCENARIOS: [&str; 10] = [
 /// soap: the same records written, and the same pages read, over REST and over SOAP in turns, with the ratio of the two.
 /// ids: after 5 requests that are not measured, pages of 500 business partners, and of 500 external ids, chosen at random.
 /// totals: a page of one record with each filter; every page gives its total.
+/// diff: a second run of the same records, of which 5 % are changed and 0.5 % missing and new, is compared with the first:
+///   the time to the first page, then the pages of what differs.
 /// upsert: --records known records again, in another random order, with new content.
 /// pages-changed: the pages again, of which every record, or as many as upsert has written, was changed.
+/// export-ndjson, export-csv, export-parquet: the whole storage as one file, over one connection; the number of results and
+///   the SHA-256 are checked as docket results pull does, and nothing is written to a disk. With --pid: the server's memory.
+/// log: --records new records into a processing log and as a job's results, in turns; then the pages of both, in turns.
+/// mirror: --records new records as the results of a job, and as those of a job that mirrors them into a log, in turns.
 /// delete: the storage is deleted while another one is being written to.
+/// fetchlast, only if named: --jobs jobs write --job-records records each into one storage, in each of --shapes; then the
+///   newest results of 500 business partners, and of 500 external ids, chosen at random, before and after each job wrote
+///   its first batch again; 20 s of rest come before each.
+/// retention, only if named: sets of ended jobs, --records together, and a processing log of as many old entries are removed as
+///   retention does it, in turns with a load of 2 writers alone: what the removal costs them. Straight at a store of its own
+///   (--scratch), because a server lets nobody write what is old.
 ///
 /// With --ceiling: the same records straight into one storage file through the store, without HTTP, by as many
 /// submitters as connections; records are parsed and checked before the clock runs, in portions of 32 batches. And the
@@ -62,7 +91,8 @@ pub struct Args {
     #[command(flatten)]
     common: Common,
     /// Only these scenarios, separated by commas: insert-ordered, insert-shuffled, grow, pages, soap, ids, totals,
-    /// upsert, pages-changed, delete. Those that read or change records write them first (insert-shuffled)
+    /// diff, upsert, pages-changed, export-ndjson, export-csv, export-parquet, log, mirror, delete, fetchlast, retention. Those that
+    /// read or change records write them first (insert-shuffled)
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<String>,
     /// Records of the insert scenarios
@@ -89,6 +119,15 @@ pub struct Args {
     /// Requests of each identity filter and of each total
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     requests: u64,
+    /// Jobs of fetchlast
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    jobs: u64,
+    /// Records of each job of fetchlast
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    job_records: u64,
+    /// How the records of the jobs of fetchlast overlap
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_enum, default_value = "same,disjoint,interleaved")]
+    shapes: Vec<last::Shape>,
     /// Count the records of every page, not only of each 50th
     #[arg(long)]
     verify: bool,
@@ -113,6 +152,10 @@ struct Run {
     stored: u64,
     /// Storages to remove at the end.
     storages: Vec<String>,
+    /// Storages whose processing log is to be emptied at the end.
+    logs: Vec<String>,
+    /// Another job, which mirrors, to be ended.
+    mirroring: Option<JobId>,
 }
 
 /// Runs the chosen scenarios and prints the report.
@@ -125,22 +168,20 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         scenarios.retain(|name| *name != "grow");
         progress.note("grow was left out: it needs --grow N, larger than --records");
     }
-    if scenarios.iter().any(|name| *name != "insert-ordered") && !scenarios.contains(&"insert-shuffled") {
+    if args.only.is_empty() {
+        // They write very much, and share nothing with the others.
+        scenarios.retain(|name| !["fetchlast", "retention"].contains(name));
+    }
+    if scenarios.iter().any(|name| !BY_THEMSELVES.contains(name)) && !scenarios.contains(&"insert-shuffled") {
         // What reads or changes records needs some; the figure is given, because it was measured all the same.
         let at = usize::from(scenarios.first() == Some(&"insert-ordered"));
         scenarios.insert(at, "insert-shuffled");
     }
     let client = common.client()?;
     let shuffled = Permutation::new(args.records.max(args.grow.unwrap_or(0)), common.seed);
-    let spec = JobSpec {
-        name: Some("docket bench results".to_owned()),
-        docker_image_url: "docket-bench".to_owned(),
-        commands: ["/bin/sleep", "86400"].map(str::to_owned).to_vec(),
-        job_type: Some("BENCH_JOB".to_owned()),
-        ..JobSpec::default()
-    };
-    let job = client.call::<StartJob>(&spec).await?.id;
-    let mut run = Run { args, progress, client, job, records, shuffled, stored: 0, storages: Vec::new() };
+    let job = client.call::<StartJob>(&sleeping()).await?.id;
+    let (storages, logs) = (Vec::new(), Vec::new());
+    let mut run = Run { args, progress, client, job, records, shuffled, stored: 0, storages, logs, mirroring: None };
     let outcome = tokio::select! {
         outcome = run.all(&scenarios) => outcome,
         _ = tokio::signal::ctrl_c() => Err(Failure { code: 130, message: "interrupted".to_owned() }),
@@ -149,6 +190,17 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     outcome?;
     run.progress.print(common.json)?;
     cleaned
+}
+
+/// A job whose results are written meanwhile.
+fn sleeping() -> JobSpec {
+    JobSpec {
+        name: Some("docket bench results".to_owned()),
+        docker_image_url: "docket-bench".to_owned(),
+        commands: ["/bin/sleep", "86400"].map(str::to_owned).to_vec(),
+        job_type: Some("BENCH_JOB".to_owned()),
+        ..JobSpec::default()
+    }
 }
 
 fn parameters(args: &Args, records: &Records) -> BTreeMap<&'static str, serde_json::Value> {
@@ -163,6 +215,8 @@ fn parameters(args: &Args, records: &Records) -> BTreeMap<&'static str, serde_js
         ("page", json!(args.page)),
         ("requests", json!(args.requests)),
         ("warmup", json!(args.warmup)),
+        ("jobs", json!(args.jobs)),
+        ("jobRecords", json!(args.job_records)),
         ("verify", json!(args.verify)),
     ])
 }
@@ -180,7 +234,15 @@ impl Run {
                 "soap" => self.soap().await,
                 "ids" => self.ids().await,
                 "totals" => self.totals().await,
+                "diff" => self.diff().await,
                 "pages-changed" => self.pages_changed().await,
+                "export-ndjson" => self.export(ExportFormat::Ndjson, scenario).await,
+                "export-csv" => self.export(ExportFormat::Csv, scenario).await,
+                "export-parquet" => self.export(ExportFormat::Parquet, scenario).await,
+                "fetchlast" => self.fetch_last().await,
+                "log" => self.log().await,
+                "mirror" => self.mirror().await,
+                "retention" => self.retention().await,
                 _ => self.delete().await,
             };
             done.map_err(|failure| failure.context(scenario))?;
@@ -258,8 +320,12 @@ impl Run {
 
     /// An insert into a storage, still without its body.
     fn insert_request(&self, storage: &str) -> Result<Request, Failure> {
+        self.insert_request_of(self.job, storage)
+    }
+
+    fn insert_request_of(&self, job_id: JobId, storage: &str) -> Result<Request, Failure> {
         let input = InsertJobResultsInput {
-            job_id: self.job,
+            job_id,
             storage_id: storage.to_owned(),
             results: ResultItems(Vec::new()),
             features_on: Vec::new(),
@@ -298,16 +364,27 @@ impl Run {
         for storage in std::mem::take(&mut self.storages) {
             self.client.call::<DeleteJobResults>(&DeleteJobResultsInput { storage_id: storage }).await?;
         }
-        let cancel = CancelJobInput { job_id: self.job, reason: None, grace_period_seconds: Some(1) };
+        for storage_id in std::mem::take(&mut self.logs) {
+            let input = DeleteProcessingLogDataInput { storage_id, processing_log_id: logs::LOG };
+            self.client.call::<DeleteProcessingLogData>(&input).await?;
+        }
+        if let Some(job) = self.mirroring.take() {
+            self.end(job).await?;
+        }
+        self.end(self.job).await
+    }
+
+    async fn end(&self, job_id: JobId) -> Result<(), Failure> {
+        let cancel = CancelJobInput { job_id, reason: None, grace_period_seconds: Some(1) };
         self.client.call::<CancelJob>(&cancel).await?;
         // Leaves the server idle for whoever measures next.
         for _ in 0..100 {
-            if self.client.call::<ReadJob>(&JobInput { job_id: self.job }).await?.status.is_terminal() {
+            if self.client.call::<ReadJob>(&JobInput { job_id }).await?.status.is_terminal() {
                 return Ok(());
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        Err(Failure::other(format!("job {} was canceled but has not ended", self.job)))
+        Err(Failure::other(format!("job {job_id} was canceled but has not ended")))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Run;
 use crate::bench::ceiling;
 use crate::bench::load::{self, Measured, Tally, Worker};
+use crate::bench::report::Figure;
 use crate::failure::Failure;
 use crate::output;
 use docket_client::{Connection, Request, encode};
@@ -16,6 +17,15 @@ const ROUNDS: usize = 5;
 const PAGES: usize = 1000;
 /// Every so many pages the records are counted.
 const SAMPLE: usize = 50;
+
+/// The figure of pages of so many records each.
+pub(super) fn figure(name: &str, what: String, measured: Measured, limit: u64) -> Figure {
+    let megabytes = measured.tally.bytes_received as f64 / 1e6;
+    let seconds = measured.elapsed.as_secs_f64();
+    let figure = measured.figure(name, what, "pages");
+    let records = figure.per_second * limit as f64;
+    figure.with("recordsPerSecond", records).with("megabytesPerSecond", megabytes / seconds)
+}
 
 /// Reads a stretch of pages, following the tokens.
 pub(super) struct Walker {
@@ -115,6 +125,34 @@ impl Run {
         Ok(measured)
     }
 
+    /// Reads every page of two listings of as many records, in turns.
+    pub(super) async fn walk_in_turns(
+        &self,
+        listings: &[PageRequests; 2],
+        records: u64,
+        rounds: usize,
+    ) -> Result<[Measured; 2], Failure> {
+        let mut measured = [None::<Measured>, None];
+        for _ in 0..rounds {
+            for (listing, sum) in listings.iter().zip(&mut measured) {
+                let walker = self.walker(listing, None, None)?;
+                let (walkers, walk) = load::run(vec![walker], self.args.common.pid).await?;
+                let total = walkers.first().and_then(|walker| walker.total);
+                if total != Some(records) {
+                    return Err(Failure::other(format!("{records} records are stored, the total is {total:?}")));
+                }
+                match sum {
+                    None => *sum = Some(walk),
+                    Some(sum) => sum.add(walk),
+                }
+            }
+        }
+        match measured {
+            [Some(one), Some(other)] => Ok([one, other]),
+            _ => Err(Failure::other("no page was read")),
+        }
+    }
+
     /// The requests of the storage's pages.
     fn page_requests(&mut self) -> Result<PageRequests, Failure> {
         let storage = self.storage("shuffled");
@@ -192,11 +230,7 @@ impl Run {
     }
 
     fn add_pages(&mut self, scenario: &str, name: &str, what: String, measured: Measured, limit: u64) {
-        let megabytes = measured.tally.bytes_received as f64 / 1e6;
-        let seconds = measured.elapsed.as_secs_f64();
-        let figure = measured.figure(name, what, "pages");
-        let records = figure.per_second * limit as f64;
-        self.add(scenario, figure.with("recordsPerSecond", records).with("megabytesPerSecond", megabytes / seconds));
+        self.add(scenario, figure(name, what, measured, limit));
     }
 
     /// The first and the last pages, in turns.

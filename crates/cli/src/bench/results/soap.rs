@@ -185,5 +185,6 @@ fn soap_request(envelopes: &Requests, operation: &str, json: &[u8]) -> Result<Re
         body: Some(envelope.into()),
         media_type: "text/xml; charset=utf-8".into(),
         repeatable: true,
+        trailers: false,
     })
 }

@@ -2,6 +2,7 @@
 //! seed and index give the same partner, on every machine and whatever number is made.
 
 mod defects;
+mod next_night;
 mod numbers;
 mod places;
 
@@ -9,7 +10,9 @@ use std::fmt::Write;
 
 use fastrand::Rng;
 
+use super::catalog::{Kind, rule};
 use super::partner::Partner;
+pub use next_night::{Compared, NextNight};
 use places::{COUNTRIES, Country, FAMILIES, NAMES};
 
 /// How many of a hundred partners carry planted rules, in the long run. About 70 of a hundred of
@@ -29,6 +32,13 @@ pub struct Planted {
     pub rules: Vec<&'static str>,
 }
 
+impl Planted {
+    /// Whether a validation has to fail the partner.
+    pub fn fails(&self) -> bool {
+        self.rules.iter().any(|code| rule(code).is_some_and(|rule| rule.kind == Kind::Error))
+    }
+}
+
 /// An iterator over generated partners with what was planted in them.
 #[derive(Debug, Clone)]
 pub struct Generator {
@@ -45,15 +55,18 @@ impl Generator {
 
     /// The partner at `index`, counted from 0.
     pub fn partner(&self, index: u64) -> (Partner, Planted) {
+        let (mut rng, mut partner) = self.plausible(index);
+        let spoil = rng.u32(..100) < PLANTED_SHARE_PERCENT;
+        let planted = if spoil { plant(&mut rng, &mut partner) } else { Planted::default() };
+        (partner, planted)
+    }
+
+    /// The partner without defects, and what chooses those.
+    fn plausible(&self, index: u64) -> (Rng, Partner) {
         let mut rng = Rng::with_seed(mix(self.seed ^ mix(index)));
         let country = choice(&mut rng, COUNTRIES);
-        let mut partner = plausible(&mut rng, &country, index);
-        let mut planted = Planted::default();
-        if rng.u32(..100) < PLANTED_SHARE_PERCENT {
-            let count = if rng.u32(..100) < TWO_DEFECTS_PERCENT { 2 } else { 1 };
-            planted.rules = defects::plant(&mut rng, &mut partner, count);
-        }
-        (partner, planted)
+        let partner = plausible(&mut rng, &country, index);
+        (rng, partner)
     }
 }
 
@@ -73,6 +86,12 @@ impl Iterator for Generator {
         let left = usize::try_from(self.records - self.next);
         (left.unwrap_or(usize::MAX), left.ok())
     }
+}
+
+/// Spoils a partner by one or two defects.
+fn plant(rng: &mut Rng, partner: &mut Partner) -> Planted {
+    let count = if rng.u32(..100) < TWO_DEFECTS_PERCENT { 2 } else { 1 };
+    Planted { rules: defects::plant(rng, partner, count) }
 }
 
 /// One step of SplitMix64, so that neighboring seeds and indexes have nothing in common.

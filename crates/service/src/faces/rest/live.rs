@@ -5,7 +5,7 @@ use crate::access::Access;
 use crate::faces::common::call::{host, presented};
 use axum::response::Response;
 use bytes::Bytes;
-use docket_contract::{Caller, Error};
+use docket_contract::{Caller, Code, Error};
 use futures_util::stream::{BoxStream, StreamExt, try_unfold};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
@@ -21,6 +21,15 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Marks an answer for the layers around the face.
 #[derive(Clone, Copy, Debug)]
 struct Live;
+
+/// What a stream is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guarded {
+    /// Things that happen: each is worth something by itself.
+    Happenings,
+    /// A file, which must not look whole when it is not.
+    File,
+}
 
 /// Who asked, and how that is found out again.
 pub(super) struct Credentials {
@@ -51,18 +60,22 @@ impl Credentials {
     }
 }
 
-/// Ends a stream once the key behind it is not good any more.
+/// Ends a stream once the key behind it is not good any more; a file is broken off.
 pub(super) fn guarded(
     stream: BoxStream<'static, Result<Bytes, Error>>,
     credentials: Credentials,
+    what: Guarded,
 ) -> BoxStream<'static, Result<Bytes, Error>> {
     let state = (stream, credentials, Instant::now());
-    try_unfold(state, |(mut stream, credentials, mut seen)| async move {
+    try_unfold(state, move |(mut stream, credentials, mut seen)| async move {
         let Some(piece) = stream.next().await else { return Ok(None) };
         if seen.elapsed() >= GOOD_FOR {
             // Boxed, for thousands of streams wait above.
             if !Box::pin(credentials.are_good()).await {
-                return Ok(None);
+                return match what {
+                    Guarded::Happenings => Ok(None),
+                    Guarded::File => Err(Error::new(Code::Unauthenticated, "The key was revoked meanwhile.")),
+                };
             }
             seen = Instant::now();
         }

@@ -1,15 +1,18 @@
 //! Answers: outputs, streams and problems, as HTTP responses.
 
-use super::live::{self, Credentials};
+use super::live::{self, Credentials, Guarded};
 use crate::faces::common::response::response;
-use crate::handler::Encoded;
+use crate::handler::{Closing, Encoded, Field};
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use docket_contract::error::Problem;
 use docket_contract::operations::{File, Operation};
 use docket_contract::{Code, Error, Reply};
-use futures_util::TryStreamExt;
-use http::{HeaderValue, header};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use http::{HeaderName, HeaderValue, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// An error as a problem (RFC 9457). `instance` is a path template, never a path: an id that is unknown and one of
@@ -49,13 +52,13 @@ fn success<O: Operation>(
     reply: Reply<O::Output, Encoded>,
     credentials: impl FnOnce() -> Credentials,
 ) -> Result<Response, Error> {
-    let Encoded { mut stream, length, media_type, live } = match reply {
+    let Encoded { mut stream, length, media_type, live, .. } = match reply {
         Reply::Typed(output) => return Ok(response(200, O::MEDIA_TYPE, typed::<O>(&output)?)),
         Reply::Encoded(encoded) => encoded,
-        Reply::File(file) => return Ok(download(file)),
+        Reply::File(file) => return Ok(download::<O>(file, credentials)),
     };
     if live {
-        stream = live::guarded(stream, credentials());
+        stream = live::guarded(stream, credentials(), Guarded::Happenings);
     }
     let stream = stream.inspect_err(|error| tracing::error!(%error, "answer broken off"));
     let mut response = response(200, media_type.unwrap_or(O::MEDIA_TYPE), Body::from_stream(stream));
@@ -69,13 +72,26 @@ fn success<O: Operation>(
 }
 
 /// A file, from whoever wrote it: to be saved, whatever it claims to be, and never to run as a page of this server.
-fn download(file: File<Encoded>) -> Response {
-    let Encoded { stream, length, .. } = file.content;
+fn download<O: Operation>(file: File<Encoded>, credentials: impl FnOnce() -> Credentials) -> Response {
+    let Encoded { mut stream, length, headers: told, closing, .. } = file.content;
+    if closing.is_some() {
+        stream = live::guarded(stream, credentials(), Guarded::File);
+    }
     let stream = stream.inspect_err(|error| tracing::error!(%error, "answer broken off"));
-    let mut response = response(200, &file.media_type, Body::from_stream(stream));
+    let body = match closing {
+        Some(closing) => closed(stream, closing),
+        None => Body::from_stream(stream),
+    };
+    let mut response = response(200, &file.media_type, body);
     let headers = response.headers_mut();
     if let Some(length) = length {
         headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    headers.extend(told.iter().filter_map(field));
+    if !O::TRAILERS.is_empty()
+        && let Ok(names) = HeaderValue::from_str(&O::TRAILERS.join(", "))
+    {
+        headers.insert(header::TRAILER, names);
     }
     // The characters that RFC 8187 lets stand as they are; all others are escaped, so it is a header's value.
     const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
@@ -98,6 +114,18 @@ fn download(file: File<Encoded>) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     response
+}
+
+/// A body with what is told behind its end. One that breaks off has none.
+fn closed(stream: impl Stream<Item = Result<Bytes, Error>> + Send + 'static, closing: Closing) -> Body {
+    let trailers =
+        stream::once(async move { Ok(Frame::trailers(closing.fields().iter().filter_map(field).collect())) });
+    Body::new(StreamBody::new(stream.map_ok(Frame::data).chain(trailers)))
+}
+
+/// A field as HTTP has it. Names come from the table, and values are ours: both are valid.
+fn field((name, value): &Field) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::try_from(*name).ok()?, HeaderValue::from_str(value).ok()?))
 }
 
 fn typed<O: Operation>(output: &O::Output) -> Result<Vec<u8>, Error> {

@@ -29,6 +29,7 @@ mod xml;
 use self::exchange::Soap;
 use self::model::Model;
 use self::names::{PATH, TARGET, Version};
+pub(super) use self::text::text as escape;
 use self::wsdl::Wsdl;
 use crate::faces::rest::{RestState, layered};
 use crate::handler::Handler;

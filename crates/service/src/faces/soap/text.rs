@@ -9,7 +9,7 @@ use super::scan::{Step, Stop};
 pub(super) const REPLACEMENT: &str = "\u{fffd}";
 
 /// A text as it stands between tags.
-pub(super) fn text(text: &str, out: &mut Vec<u8>) {
+pub(in crate::faces) fn text(text: &str, out: &mut Vec<u8>) {
     let mut run = 0;
     for (at, char) in text.char_indices() {
         let escape = match char {

@@ -5,3 +5,5 @@
 pub mod control;
 pub mod files;
 pub mod results;
+pub mod retention;
+pub mod schedules;

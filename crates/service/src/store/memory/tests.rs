@@ -19,6 +19,40 @@ mod control {
     control_suite!(MemoryControl::default());
 }
 
+mod schedules {
+    use crate::store::conformance::schedules::{Fixture, Stores, schedules_suite};
+    use crate::store::memory::MemoryControl;
+    use async_trait::async_trait;
+    use std::sync::Arc;
+
+    #[async_trait]
+    impl Fixture for MemoryControl {
+        async fn open(&self) -> Stores {
+            let store = Arc::new(self.reopen());
+            Stores { control: store.clone(), schedules: store }
+        }
+    }
+
+    schedules_suite!(MemoryControl::default());
+}
+
+mod retention {
+    use crate::store::conformance::retention::{Fixture, Stores, retention_suite};
+    use crate::store::memory::MemoryControl;
+    use async_trait::async_trait;
+    use std::sync::Arc;
+
+    #[async_trait]
+    impl Fixture for MemoryControl {
+        async fn open(&self) -> Stores {
+            let store = Arc::new(self.reopen());
+            Stores { control: store.clone(), retention: store }
+        }
+    }
+
+    retention_suite!(MemoryControl::default());
+}
+
 mod results {
     use crate::store::ResultStore;
     use crate::store::memory::MemoryResults;

@@ -4,9 +4,9 @@
 //! that say it, so no message is ever out of date and no change rewrites the messages of a thousand waiting jobs.
 
 use super::gates::{Gate, GateKind};
-use super::{Reads, Wait};
+use super::{Open, Reads, Wait};
 use crate::store::StoreError;
-use docket_contract::job::DependencyCondition;
+use docket_contract::job::{DependencyCondition, Figures, Share, thousands};
 use docket_contract::{JobId, Status, Timestamp};
 
 /// The message of a job that is held back so, where it is not the stored one.
@@ -27,9 +27,12 @@ pub fn explain<R: Reads>(
 }
 
 /// Waiting for dependencies and a start time.
-pub(super) fn start(open: &[(JobId, DependencyCondition)], due_at: Option<Timestamp>) -> String {
-    let job = |(id, condition): &(JobId, DependencyCondition)| match condition {
-        DependencyCondition::Finished => format!("job {id} to be FINISHED"),
+pub(super) fn start(open: &[Open], due_at: Option<Timestamp>) -> String {
+    let job = |Open { id, condition, most_failed }: &Open| match condition {
+        DependencyCondition::Finished => match most_failed {
+            Some(most) => format!("job {id} to be FINISHED with at most {} of its results FAILED", most.percent()),
+            None => format!("job {id} to be FINISHED"),
+        },
         DependencyCondition::Terminated => format!("job {id} to end"),
         DependencyCondition::FailedOrDied => format!("job {id} to be FAILED or DIED"),
     };
@@ -66,4 +69,13 @@ fn lock(gate: &Gate, holder: Option<JobId>) -> String {
 pub(super) fn impossible(id: JobId, condition: DependencyCondition, status: Status) -> String {
     let (condition, status) = (condition.name(), status.name());
     format!("Canceled: job {id}, which it depends on with condition {condition}, is {status}.")
+}
+
+/// A quality gate that does not let the job through.
+pub(super) fn too_many_failed(id: JobId, figures: Figures, most: Share) -> String {
+    let (failed, total) = (thousands(figures.failed), thousands(figures.total));
+    let (share, most) = (figures.percent(most), most.percent());
+    format!(
+        "Canceled: {failed} of {total} results of job {id} are FAILED ({share}), more than the {most} that it accepts."
+    )
 }

@@ -2,7 +2,9 @@
 //!
 //! Every call works within one transaction of the driver. A job that nothing holds back is SCHEDULED and *ready*: it is
 //! claimed in the order of its rank. What can hold it back:
-//! - Its *start*: dependencies (rows, one an edge) and `startAt`. It is WAITING until neither is left.
+//! - Its *start*: dependencies (rows, one an edge) and `startAt`. It is WAITING until neither is left. An edge with a
+//!   quality gate needs figures of the results, which another plane has: the ended job is marked, and its edges wait
+//!   until somebody has counted and written the figures into its row.
 //! - *Gates*, which it must hold from its claim to the end of the claim: its locks, and the limits of its organization
 //!   and type. A claim takes all of a job's gates or none. A job that finds one shut waits there, in order of rank;
 //!   whoever releases a gate calls the next one of each executor (one without room must not keep the others): WAITING
@@ -32,7 +34,7 @@ pub use limits::{Limits, Room};
 pub use start::{Prepared, admit, is_held, prepare};
 
 use super::{StoreError, StoredJob};
-use docket_contract::job::{DEFAULT_PRIORITY, DependencyCondition, ExecutorKind, JobSpec};
+use docket_contract::job::{DEFAULT_PRIORITY, DependencyCondition, ExecutorKind, Figures, JobSpec, Share};
 use docket_contract::state::Event;
 use docket_contract::{JobId, Status, Timestamp};
 
@@ -124,6 +126,32 @@ pub struct Dependent<K> {
     pub key: K,
     /// What must become of the other one.
     pub condition: DependencyCondition,
+    /// The quality gate, which goes with FINISHED.
+    pub most_failed: Option<Share>,
+}
+
+/// The other end of an open dependency: the job that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// The job.
+    pub id: JobId,
+    /// What must become of it.
+    pub condition: DependencyCondition,
+    /// The quality gate, which goes with FINISHED.
+    pub most_failed: Option<Share>,
+}
+
+/// A job that has ended while others depended on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Upstream<K> {
+    /// Its row.
+    pub key: K,
+    /// Its id.
+    pub id: JobId,
+    /// How it ended.
+    pub status: Status,
+    /// What its results came to, once that was asked for and read.
+    pub figures: Option<Figures>,
 }
 
 /// What messages are made of: reads only.
@@ -132,7 +160,7 @@ pub trait Reads {
     type Key: Copy + Eq;
 
     /// What a job depends on that is still open, in the order of those jobs.
-    fn dependencies(&self, key: Self::Key) -> Result<Vec<(JobId, DependencyCondition)>, StoreError>;
+    fn dependencies(&self, key: Self::Key) -> Result<Vec<Open>, StoreError>;
 
     /// The gate where a job has its row, waiting or called.
     fn gate_of(&self, key: Self::Key) -> Result<Option<Gate>, StoreError>;
@@ -206,10 +234,16 @@ pub trait Rows: Reads {
     /// The first gates behind this one where jobs wait that were not called.
     fn gates_with_waiters(&mut self, after: Option<&Gate>, limit: usize) -> Result<Vec<Gate>, StoreError>;
 
-    /// `key` waits for `on`.
-    fn depend(&mut self, key: Self::Key, on: Self::Key, condition: DependencyCondition) -> Result<(), StoreError>;
+    /// A job waits for `on`.
+    fn depend(&mut self, on: Self::Key, dependent: Dependent<Self::Key>) -> Result<(), StoreError>;
 
-    /// Jobs that wait for `on`, in their order; a job that waits in two ways comes twice.
+    /// What the results of a job came to, once that was asked for and read.
+    fn figures(&mut self, key: Self::Key) -> Result<Option<Figures>, StoreError>;
+
+    /// The results of an ended job are to be counted: until then it is no `ended_upstream`.
+    fn await_figures(&mut self, on: Self::Key) -> Result<(), StoreError>;
+
+    /// Jobs that wait for `on`, in their order, those without a gate first; a job that waits in two ways comes twice.
     fn dependents(&mut self, on: Self::Key, limit: usize) -> Result<Vec<Dependent<Self::Key>>, StoreError>;
 
     /// One dependency is fulfilled; answers whether the job has others.
@@ -218,8 +252,8 @@ pub trait Rows: Reads {
     /// The job depends on nothing any more.
     fn drop_dependencies(&mut self, key: Self::Key) -> Result<(), StoreError>;
 
-    /// A job that has ended while others depended on it.
-    fn ended_upstream(&mut self) -> Result<Option<(Self::Key, JobId, Status)>, StoreError>;
+    /// A job that has ended while others depended on it, and whose results are not still to be counted.
+    fn ended_upstream(&mut self) -> Result<Option<Upstream<Self::Key>>, StoreError>;
 
     /// Nobody depends on the job any more.
     fn clear_followed(&mut self, on: Self::Key) -> Result<(), StoreError>;

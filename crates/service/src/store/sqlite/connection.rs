@@ -51,6 +51,11 @@ pub fn open_reader(path: &Path, cache_kib: u32) -> Result<Connection, StoreError
     Ok(connection)
 }
 
+/// Settings of a connection that was opened for reading in another way.
+pub fn tune_reader(connection: &Connection, cache_kib: u32) -> Result<(), StoreError> {
+    common(connection, cache_kib)
+}
+
 fn common(connection: &Connection, cache_kib: u32) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);

@@ -2,7 +2,9 @@
 
 pub mod connection;
 mod control;
+pub mod flaw;
 mod results;
+pub mod snapshot;
 
-pub use control::SqliteControl;
-pub use results::{ResultsOptions, SqliteResults};
+pub use control::{SqliteControl, check as control_check};
+pub use results::{ResultsOptions, SqliteResults, backup as results_backup};

@@ -13,6 +13,7 @@ fn claimed(number: u128, lease_seconds: i32, timeout_seconds: Option<i32>) -> (S
         status: Status::Scheduled,
         created_at: Timestamp::default(),
         rerun: None,
+        scheduled: None,
     };
     let mut job = new.stored();
     (job.claimed, job.job.attempt, job.job.status) = (true, 1, Status::Running);

@@ -6,6 +6,7 @@ use docket_contract::operations::{Operation, Visitor, walk};
 
 #[tokio::test]
 async fn every_row_is_mounted_twice() {
+    const ADMIN: [(&str, &str); 1] = [("x-api-key", "admin")];
     #[derive(Default)]
     struct Rows(Vec<(&'static str, String)>);
     impl Visitor for Rows {
@@ -18,8 +19,8 @@ async fn every_row_is_mounted_twice() {
     walk(&mut rows);
     for (method, path) in rows.0 {
         let (plain, prefixed) = (
-            server.send(request(method, &path, Body::empty())).await,
-            server.send(request(method, &format!("/v2{path}"), Body::empty())).await,
+            server.send(request_with(method, &path, &ADMIN, Body::empty())).await,
+            server.send(request_with(method, &format!("/v2{path}"), &ADMIN, Body::empty())).await,
         );
         assert!([200, 400].contains(&plain.status.as_u16()), "{method} {path}: {plain:?}");
         assert_eq!((plain.status, plain.body), (prefixed.status, prefixed.body), "{method} {path}");

@@ -2,23 +2,17 @@
 
 use crate::access::Access;
 use crate::handler::{Encoded, Upload};
-use crate::store::queue::{Due, Limits, Resolved};
-use crate::store::{
-    Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
-    IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
-    StoredEvent, StoredJob, StoredKey, StoredReply, Transition, Wanted, WorkerClaim,
-};
 use async_trait::async_trait;
 use bytes::Bytes;
 use docket_contract::caller::{Call, OwnJob};
-use docket_contract::job::{Attachment, ExecutorKind, JobSpec};
+use docket_contract::job::{Attachment, JobSpec};
 use docket_contract::operations::*;
-use docket_contract::{Caller, Code, Error, Job, JobId, Role, Timestamp};
+use docket_contract::retention::{RetentionPolicy, RetentionRule};
+use docket_contract::{Caller, Code, Error, Job, JobId, Role, ScheduledJob, Timestamp};
 use futures_util::TryStreamExt;
-use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// The `tail` that gets a log of refusals.
 pub(super) const LOOKS_LIKE_A_REFUSAL: i32 = 7;
@@ -196,6 +190,92 @@ impl Behaviour for Fake {
         Ok(ListJobWebhooks::example().1.into())
     }
 
+    async fn create_scheduled_job(&self, _: Call, input: CreateScheduledJobInput) -> Answer<ScheduledJob> {
+        self.see(&input);
+        Ok(CreateScheduledJob::example().1.into())
+    }
+
+    async fn list_scheduled_jobs(&self, _: Call, input: ListScheduledJobsInput) -> Answer<ScheduledJobsPage> {
+        self.see(&input);
+        Ok(ListScheduledJobs::example().1.into())
+    }
+
+    async fn read_scheduled_job(&self, _: Call, input: ScheduledJobInput) -> Answer<ScheduledJob> {
+        self.see(&input);
+        Ok(ReadScheduledJob::example().1.into())
+    }
+
+    async fn update_scheduled_job(&self, _: Call, input: UpdateScheduledJobInput) -> Answer<ScheduledJob> {
+        self.see(&input);
+        Ok(UpdateScheduledJob::example().1.into())
+    }
+
+    async fn delete_scheduled_job(&self, _: Call, input: ScheduledJobInput) -> Answer<ScheduledJob> {
+        self.see(&input);
+        Ok(DeleteScheduledJob::example().1.into())
+    }
+
+    async fn pause_scheduled_job(&self, _: Call, input: PauseScheduledJobInput) -> Answer<ScheduledJob> {
+        self.see(&input);
+        Ok(PauseScheduledJob::example().1.into())
+    }
+
+    async fn resume_scheduled_job(&self, _: Call, input: ScheduledJobInput) -> Answer<ScheduledJob> {
+        self.see(&input);
+        Ok(ResumeScheduledJob::example().1.into())
+    }
+
+    async fn trigger_scheduled_job(&self, _: Call, input: ScheduledJobInput) -> Answer<Job> {
+        self.see(&input);
+        Ok(TriggerScheduledJob::example().1.into())
+    }
+
+    async fn preview_scheduled_job(&self, _: Call, input: PreviewScheduledJobInput) -> Answer<SchedulePreview> {
+        self.see(&input);
+        Ok(PreviewScheduledJob::example().1.into())
+    }
+
+    async fn list_scheduled_job_runs(&self, _: Call, input: ListScheduledJobRunsInput) -> Answer<ScheduledJobRunsPage> {
+        self.see(&input);
+        Ok(ListScheduledJobRuns::example().1.into())
+    }
+
+    async fn diff_job_results(&self, _: Call, input: DiffJobResultsInput) -> Answer<JobResultsDiff> {
+        self.known(input.job_id)?;
+        Ok(DiffJobResults::example().1.into())
+    }
+
+    async fn erase_records(&self, _: Call, input: EraseRecordsInput) -> Answer<ErasureReceipt> {
+        self.see(&input);
+        Ok(EraseRecords::example().1.into())
+    }
+
+    async fn read_erasure_key(&self, _: Call, _: NoInput) -> Answer<ErasureKey> {
+        Ok(ReadErasureKey::example().1.into())
+    }
+
+    async fn put_retention_policy(&self, _: Call, input: RetentionRule) -> Answer<RetentionPolicy> {
+        self.see(&input);
+        Ok(PutRetentionPolicy::example().1.into())
+    }
+
+    async fn delete_retention_policy(&self, _: Call, input: DeleteRetentionPolicyInput) -> Answer<RetentionPolicy> {
+        self.see(&input);
+        Ok(DeleteRetentionPolicy::example().1.into())
+    }
+
+    async fn list_retention_policies(&self, _: Call, _: NoInput) -> Answer<RetentionPolicies> {
+        Ok(ListRetentionPolicies::example().1.into())
+    }
+
+    async fn preview_retention(&self, _: Call, _: NoInput) -> Answer<RetentionPreview> {
+        Ok(PreviewRetention::example().1.into())
+    }
+
+    async fn run_retention(&self, _: Call, _: NoInput) -> Answer<RetentionStart> {
+        Ok(RunRetention::example().1.into())
+    }
+
     async fn claim_jobs(&self, _: Call, input: ClaimJobsInput) -> Answer<ClaimedJobs> {
         self.see(&input);
         Ok(ClaimJobs::example().1.into())
@@ -210,9 +290,49 @@ impl Behaviour for Fake {
         Ok(self.known(input.job_id)?.into())
     }
 
+    async fn fetch_last_results(&self, _: Call, input: FetchLastResultsInput) -> Answer<LastResults> {
+        self.see(&input);
+        Ok(FetchLastResults::example().1.into())
+    }
+
+    async fn read_processing_log_statistics(
+        &self,
+        _: Call,
+        input: ReadProcessingLogStatisticsInput,
+    ) -> Answer<JobStatistics> {
+        self.see(&input);
+        Ok(ReadProcessingLogStatistics::example().1.into())
+    }
+
+    async fn list_processing_log_data(&self, _: Call, input: ListProcessingLogDataInput) -> Answer<ProcessingLogPage> {
+        self.see(&input);
+        Ok(ListProcessingLogData::example().1.into())
+    }
+
+    async fn insert_processing_log_data(&self, _: Call, input: InsertProcessingLogDataInput) -> Answer<InsertSummary> {
+        self.see(&input);
+        Ok(InsertSummary::default().into())
+    }
+
+    async fn delete_processing_log_data(&self, _: Call, input: DeleteProcessingLogDataInput) -> Answer<DeletedResults> {
+        self.see(&input);
+        Ok(DeletedResults { deleted: 1 }.into())
+    }
+
     async fn read_job_statistics(&self, _: Call, input: ReadJobStatisticsInput) -> Answer<JobStatistics> {
         self.known(input.job_id)?;
         Ok(ReadJobStatistics::example().1.into())
+    }
+
+    async fn export_job_results(&self, _: Call, input: ExportJobResultsInput) -> Answer<FileContent> {
+        self.see(&input);
+        self.known(input.job_id)?;
+        Ok(ExportJobResults::example().1.into())
+    }
+
+    async fn export_processing_log(&self, _: Call, input: ExportProcessingLogInput) -> Answer<FileContent> {
+        self.see(&input);
+        Ok(ExportProcessingLog::example().1.into())
     }
 }
 
@@ -231,166 +351,4 @@ impl Access for FakeAccess {
         };
         Ok(Caller { organization: organization.to_owned(), role, user: key.to_owned(), job })
     }
-}
-
-type Remembered = ([u8; 32], JobId, JobId, Option<StoredReply>);
-
-/// Remembers requests in memory; knows nothing else.
-#[derive(Default)]
-pub(super) struct FakeControl {
-    requests: Mutex<HashMap<(String, String), Remembered>>,
-    /// A request was ended.
-    pub(super) ended: Notify,
-}
-
-impl FakeControl {
-    /// How many requests are remembered with an answer, and without.
-    pub(super) fn remembered(&self) -> (usize, usize) {
-        let requests = self.requests.lock().expect("no panic");
-        let answered = requests.values().filter(|request| request.3.is_some()).count();
-        (answered, requests.len() - answered)
-    }
-}
-
-fn unknown<T>() -> Result<T, StoreError> {
-    Err(StoreError::Internal("not played".to_owned()))
-}
-
-#[async_trait]
-impl ControlStore for FakeControl {
-    async fn begin_request(&self, key: &IdempotencyKey, id: JobId, _: Timestamp) -> Result<Idempotency, StoreError> {
-        let mut requests = self.requests.lock().expect("no panic");
-        let entry = (key.organization.clone(), key.key.clone());
-        Ok(match requests.get(&entry) {
-            None => {
-                requests.insert(entry, (key.request_hash, key.run, id, None));
-                Idempotency::Proceed(id)
-            }
-            Some((hash, ..)) if *hash != key.request_hash => Idempotency::Different,
-            Some((.., Some(reply))) => Idempotency::Answered(reply.clone()),
-            Some((_, run, seed, None)) if *run != key.run => Idempotency::Proceed(*seed),
-            Some(_) => Idempotency::InFlight,
-        })
-    }
-
-    async fn end_request(&self, key: &IdempotencyKey, reply: Option<StoredReply>) -> Result<(), StoreError> {
-        let mut requests = self.requests.lock().expect("no panic");
-        let entry = (key.organization.clone(), key.key.clone());
-        match reply {
-            None => drop(requests.remove(&entry)),
-            reply => requests.get_mut(&entry).expect("was begun").3 = reply,
-        }
-        self.ended.notify_one();
-        Ok(())
-    }
-
-    async fn insert_job(&self, _: NewJob) -> Result<StoredJob, StoreError> {
-        unknown()
-    }
-    async fn read_job(&self, _: &Scope, _: JobId) -> Result<Option<StoredJob>, StoreError> {
-        unknown()
-    }
-    async fn list_jobs(&self, _: JobQuery) -> Result<JobList, StoreError> {
-        unknown()
-    }
-    async fn job_types(&self, _: &Scope) -> Result<Vec<String>, StoreError> {
-        unknown()
-    }
-    async fn change_job(&self, _: &Scope, _: JobId, _: JobChange, _: Timestamp) -> Result<Changed, StoreError> {
-        unknown()
-    }
-    async fn transition(&self, _: Vec<Transition>) -> Result<Vec<Option<StoredJob>>, StoreError> {
-        unknown()
-    }
-    async fn claim_due(&self, _: ExecutorKind, _: Timestamp, _: usize) -> Result<Vec<StoredJob>, StoreError> {
-        unknown()
-    }
-    async fn job_events(&self, _: &Scope, _: JobId, _: u64, _: usize) -> Result<Option<EventPage>, StoreError> {
-        unknown()
-    }
-    async fn last_events(&self, _: &Scope, _: JobId, _: usize) -> Result<Option<EventPage>, StoreError> {
-        unknown()
-    }
-    async fn events_after(&self, _: u64, _: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        unknown()
-    }
-    fn newest_event(&self) -> watch::Receiver<u64> {
-        watch::channel(0).1
-    }
-    async fn limit(&self, _: &Limits, _: Timestamp, _: usize) -> Result<bool, StoreError> {
-        unknown()
-    }
-    async fn resolve_dependents(&self, _: Timestamp, _: usize) -> Result<Resolved, StoreError> {
-        unknown()
-    }
-    async fn release_due(&self, _: Timestamp, _: usize) -> Result<Due, StoreError> {
-        unknown()
-    }
-    async fn expired_jobs(&self, _: Timestamp, _: usize) -> Result<Vec<StoredJob>, StoreError> {
-        unknown()
-    }
-    async fn due_receivers(&self, _: Timestamp, _: usize) -> Result<DueReceivers, StoreError> {
-        unknown()
-    }
-    async fn due_deliveries(&self, _: &str, _: Timestamp, _: usize) -> Result<Vec<Delivery>, StoreError> {
-        unknown()
-    }
-    async fn end_delivery(&self, _: DeliveryKey, _: DeliveryEnd) -> Result<(), StoreError> {
-        unknown()
-    }
-    async fn job_deliveries(&self, _: &Scope, _: JobId, _: usize) -> Result<Option<Vec<Delivery>>, StoreError> {
-        unknown()
-    }
-    fn new_deliveries(&self) -> watch::Receiver<u64> {
-        watch::channel(0).1
-    }
-    async fn claim_for_worker(&self, _: WorkerClaim) -> Result<Vec<StoredJob>, StoreError> {
-        unknown()
-    }
-    async fn ready_for_workers(&self, _: Vec<(Wanted, usize)>) -> Result<Vec<(Wanted, Vec<String>)>, StoreError> {
-        unknown()
-    }
-    async fn claimed_jobs(&self, _: ExecutorKind) -> Result<Vec<StoredJob>, StoreError> {
-        unknown()
-    }
-    async fn delete_job(&self, _: &Scope, _: JobId) -> Result<Changed, StoreError> {
-        unknown()
-    }
-    async fn put_attachment(&self, _: &Scope, _: JobId, _: NewAttachment, _: usize) -> Result<Attached, StoreError> {
-        unknown()
-    }
-    async fn read_attachment(&self, _: &Scope, _: JobId, _: &str) -> Result<Option<StoredAttachment>, StoreError> {
-        unknown()
-    }
-    async fn delete_attachment(&self, _: &Scope, _: JobId, _: &str) -> Result<Option<StoredAttachment>, StoreError> {
-        unknown()
-    }
-    async fn attachment_files(&self, _: JobId) -> Result<Vec<String>, StoreError> {
-        unknown()
-    }
-    async fn note_storage(&self, _: JobId, _: &str) -> Result<bool, StoreError> {
-        unknown()
-    }
-    async fn noted_storages(&self, _: JobId) -> Result<Vec<String>, StoreError> {
-        unknown()
-    }
-    async fn forget_requests(&self, _: Timestamp, _: usize) -> Result<usize, StoreError> {
-        unknown()
-    }
-    async fn insert_key(&self, _: StoredKey) -> Result<(), StoreError> {
-        unknown()
-    }
-    async fn read_key(&self, _: &str) -> Result<Option<StoredKey>, StoreError> {
-        unknown()
-    }
-    async fn list_keys(&self, _: &Scope) -> Result<Vec<StoredKey>, StoreError> {
-        unknown()
-    }
-    async fn revoke_key(&self, _: &Scope, _: &str, _: Timestamp) -> Result<bool, StoreError> {
-        unknown()
-    }
-    async fn has_keys(&self) -> Result<bool, StoreError> {
-        unknown()
-    }
-    async fn close(&self) {}
 }

@@ -3,10 +3,12 @@
 mod conventions;
 mod decoding;
 mod fake;
+mod fake_control;
 mod hostile;
 mod once;
 
-use self::fake::{Fake, FakeAccess, FakeControl};
+use self::fake::{Fake, FakeAccess};
+use self::fake_control::FakeControl;
 use super::{BodyLimits, RestOptions, RestState, router};
 use crate::clock::SystemClock;
 use crate::faces::listener::{ServerOptions, serve};

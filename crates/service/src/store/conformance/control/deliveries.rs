@@ -1,7 +1,7 @@
 //! Deliveries: what events leave for webhooks.
 
-use super::{Fixture, at, go, new_job, of, transition};
-use crate::store::{ControlStore, Delivery, DeliveryEnd, DueReceivers, NewJob, Scope};
+use super::{Fixture, at, go, new_id, new_job, of, transition};
+use crate::store::{CheckEnd, ControlStore, Delivery, DeliveryEnd, DueChecks, DueReceivers, NewJob, Rerun, Scope};
 use docket_contract::Status;
 use docket_contract::job::{ExecutorKind, Webhook, WebhookEvent};
 use docket_contract::notice::{MAX_MESSAGE_CHARS, Notice};
@@ -15,7 +15,11 @@ fn hooked() -> NewJob {
     let mut job = new_job("a");
     job.spec.job_type = Some("X_JOB".to_owned());
     job.spec.name = Some("nightly".to_owned());
-    let hook = |url: &str, events: &[WebhookEvent]| Webhook { url: url.to_owned(), events: events.to_vec() };
+    let hook = |url: &str, events: &[WebhookEvent]| Webhook {
+        url: url.to_owned(),
+        events: events.to_vec(),
+        only_regressions: None,
+    };
     job.spec.webhooks = vec![
         hook("https://a.example/x", &[]),
         hook("http://b.example:8080/y", &[WebhookEvent::Waiting, WebhookEvent::Running]),
@@ -132,4 +136,50 @@ pub async fn what_was_given_up_is_seen_as_long_as_its_job(fixture: &dyn Fixture)
     assert_eq!(receivers(&store, 99).await, DueReceivers::default());
     let seen = store.job_deliveries(&of("a"), ended.job.id, 9).await.unwrap().expect("the job is there").remove(0);
     assert_eq!((seen.attempts, seen.next_at, seen.last_error.as_deref()), (1, None, Some("refused")));
+}
+
+pub async fn checks_become_deliveries_or_nothing(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let mut signal = store.new_deliveries();
+    let original = store.insert_job(new_job("a")).await.unwrap();
+    let mut new = hooked();
+    new.spec.webhooks[0].only_regressions = Some(true);
+    new.spec.webhooks.push(Webhook { only_regressions: None, ..new.spec.webhooks[0].clone() });
+    new.rerun = Some(Rerun { of: original.job.id, only_failed: false });
+    let job = store.insert_job(new.clone()).await.unwrap();
+    assert_eq!(store.previous_run(job.job.id).await.unwrap(), Some(original.job.id));
+    assert_eq!(store.previous_run(original.job.id).await.unwrap(), None);
+    signal.borrow_and_update();
+    go(&*store, &job, Status::Canceled, at(5)).await;
+    signal.changed().await.unwrap();
+    assert_eq!(due(&store, A, 5).await.len(), 1, "only the webhook that is told of every end");
+    assert_eq!(store.due_checks(at(4), 10).await.unwrap(), DueChecks { due: vec![], next: Some(at(5)) });
+    let check = store.due_checks(at(5), 10).await.unwrap().due.remove(0);
+    assert_eq!((check.key.hook, check.job, check.organization.as_str(), check.attempts), (0, job.job.id, "a", 0));
+    let notice: Notice = serde_json::from_str(&check.payload).unwrap();
+    assert_eq!(notice.kind, "job.canceled");
+    store.end_check(check.key, CheckEnd::Postponed { next_at: at(9) }).await.unwrap();
+    let postponed = store.due_checks(at(9), 10).await.unwrap();
+    assert_eq!((postponed.due[0].attempts, postponed.due[0].next_at, postponed.next), (1, at(9), None));
+    // The check outlives its job and becomes a delivery, once.
+    store.delete_job(&Scope::Everything, job.job.id).await.unwrap();
+    signal.borrow_and_update();
+    let end = CheckEnd::Regressed { payload: "told".to_owned(), now: at(10) };
+    for _ in 0..2 {
+        store.end_check(check.key, end.clone()).await.unwrap();
+    }
+    signal.changed().await.unwrap();
+    let found: Vec<_> = due(&store, A, 10).await.into_iter().filter(|delivery| delivery.key == check.key).collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].payload.as_str(), found[0].next_at, found[0].attempts), ("told", Some(at(10)), 0));
+    assert_eq!((found[0].job, found[0].url.as_str()), (job.job.id, "https://a.example/x"));
+    assert_eq!(store.due_checks(at(10), 10).await.unwrap(), DueChecks::default());
+    // One that finds nothing leaves nothing.
+    let again = store.insert_job(NewJob { id: new_id(), ..new }).await.unwrap();
+    go(&*store, &again, Status::Canceled, at(11)).await;
+    let check = store.due_checks(at(11), 10).await.unwrap().due.remove(0);
+    store.end_check(check.key, CheckEnd::Nothing).await.unwrap();
+    store.end_check(check.key, end).await.unwrap();
+    assert_eq!(store.due_checks(at(11), 10).await.unwrap(), DueChecks::default());
+    assert!(due(&store, A, 11).await.iter().all(|delivery| delivery.key != check.key));
 }

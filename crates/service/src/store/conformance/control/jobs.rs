@@ -193,6 +193,24 @@ pub async fn storages_are_noted_once(fixture: &dyn Fixture) {
     assert!(!store.note_storage(new_id(), "s").await.unwrap());
 }
 
+pub async fn jobs_are_told_apart_by_type(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let mut ids = Vec::new();
+    for (organization, job_type) in [("a", Some("X_JOB")), ("a", None), ("a", Some("Y_JOB")), ("b", Some("X_JOB"))] {
+        let mut new = new_job(organization);
+        new.spec.job_type = job_type.map(str::to_owned);
+        ids.push(store.insert_job(new).await.unwrap().job.id);
+    }
+    ids.insert(0, new_id());
+    for (scope, job_type, expected) in [
+        (of("a"), "X_JOB", vec![ids[1]]),
+        (Scope::Everything, "X_JOB", vec![ids[1], ids[4]]),
+        (of("a"), "Z_JOB", vec![]),
+    ] {
+        assert_eq!(store.jobs_of_type(&scope, ids.clone(), job_type).await.unwrap(), expected);
+    }
+}
+
 pub async fn reopening_keeps_everything(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let mut new = new_job("a");

@@ -5,7 +5,7 @@
 use super::{Fixture, at, new_job, of, transition};
 use crate::store::queue::{Limits, Room, rank};
 use crate::store::{Changed, ControlStore, JobChange, NewJob, Scope, StoredJob};
-use docket_contract::job::{DependencyCondition, ExecutorKind, JobDependency};
+use docket_contract::job::{DependencyCondition, ExecutorKind, Figures, JobDependency};
 use docket_contract::{JobId, Status, Timestamp};
 use fastrand::Rng;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -60,7 +60,29 @@ pub async fn whatever_happens_every_job_gets_its_turn(fixture: &dyn Fixture) {
     }
 }
 
+/// What the results of a job come to here: none, half or all of them FAILED.
+fn figures(id: JobId) -> Figures {
+    Figures { failed: u64::from(id.0.as_bytes()[15] % 3), total: 2 }
+}
+
+/// Whether an end fulfils a dependency, its quality gate included.
+fn fulfilled_by(on: &JobDependency, end: Status) -> Option<bool> {
+    let passes = on.quality_gate().is_none_or(|most| figures(on.job_id).within(most));
+    on.condition.fulfilled_by(end).map(|fulfilled| fulfilled && passes)
+}
+
 impl World<'_> {
+    /// Counts the results of a step of jobs, again and again; answers whether there were any.
+    async fn measure(&self, step: usize) -> bool {
+        let jobs = self.store.unmeasured_jobs(0, step).await.unwrap();
+        let counted: Vec<_> = jobs.iter().map(|job| (job.id, figures(job.id))).collect();
+        self.store.measure(counted.clone()).await.unwrap();
+        // What was written first stays.
+        let other = counted.iter().map(|(id, _)| (*id, Figures::default())).collect();
+        self.store.measure(other).await.unwrap();
+        !jobs.is_empty()
+    }
+
     fn now(&self) -> Timestamp {
         at(self.seconds)
     }
@@ -93,6 +115,9 @@ impl World<'_> {
             84..89 => {
                 let step = self.random.usize(1..4);
                 self.store.resolve_dependents(self.now(), step).await.unwrap();
+                if self.random.bool() {
+                    self.measure(step).await;
+                }
             }
             89..93 => {
                 let step = self.random.usize(1..4);
@@ -125,7 +150,9 @@ impl World<'_> {
             for _ in 0..self.random.usize(0..4) {
                 let Some(on) = self.any(&jobs, |job| job.organization == organization) else { break };
                 let condition = *self.random.choice(&CONDITIONS).unwrap();
-                new.spec.job_dependencies.push(JobDependency { job_id: on.job.id, condition });
+                let gate = condition == DependencyCondition::Finished && self.random.bool();
+                let max_failed_share = if gate { self.random.choice([0.0, 0.4, 1.0]) } else { None };
+                new.spec.job_dependencies.push(JobDependency { job_id: on.job.id, condition, max_failed_share });
             }
         }
         let plain = new.spec.job_dependencies.is_empty() && new.spec.start_at.is_none();
@@ -154,7 +181,7 @@ impl World<'_> {
                 assert!(most.is_none_or(|most| running <= most), "{running} of {most:?} jobs of a type run");
             }
             for dependency in &job.job.spec.job_dependencies {
-                let fulfilled = self.ends.get(&dependency.job_id).map(|end| dependency.condition.fulfilled_by(*end));
+                let fulfilled = self.ends.get(&dependency.job_id).map(|end| fulfilled_by(dependency, *end));
                 assert_eq!(fulfilled, Some(Some(true)), "a job was claimed in spite of a dependency");
             }
             if job.job.attempt == 1 {
@@ -250,7 +277,7 @@ impl World<'_> {
 
     /// Has the duties do all they can, then looks whether anybody waits for nothing.
     async fn run_dry(&mut self) {
-        while self.store.resolve_dependents(self.now(), 3).await.unwrap().more {}
+        while self.store.resolve_dependents(self.now(), 3).await.unwrap().more || self.measure(3).await {}
         while self.store.release_due(self.now(), 3).await.unwrap().next.is_some_and(|next| next <= self.now()) {}
         // An executor that takes no jobs at present keeps nobody of another one waiting.
         let idle = if self.random.bool() { self.random.choice(EXECUTORS) } else { None };
@@ -321,9 +348,12 @@ impl World<'_> {
                 }
             }
             if job.job.status == Status::Canceled && !self.canceled.contains(&job.job.id) {
-                let impossible = job.job.spec.job_dependencies.iter().any(|on| {
-                    self.ends.get(&on.job_id).is_some_and(|end| on.condition.fulfilled_by(*end) == Some(false))
-                });
+                let impossible = job
+                    .job
+                    .spec
+                    .job_dependencies
+                    .iter()
+                    .any(|on| self.ends.get(&on.job_id).is_some_and(|end| fulfilled_by(on, *end) == Some(false)));
                 assert!(impossible, "canceled without a reason: {:?}", job.job.status_message);
             }
         }

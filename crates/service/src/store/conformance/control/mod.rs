@@ -39,7 +39,7 @@ macro_rules! control_suite {
         control_suite! { $fixture;
             jobs: a_new_job_is_persisted_and_read_back, inserting_again_changes_nothing, changes_set_what_they_name,
                 changes_have_conditions, a_cancel_request_is_only_noted, only_ended_jobs_are_deleted,
-                another_organization_sees_nothing, storages_are_noted_once, reopening_keeps_everything,
+                another_organization_sees_nothing, storages_are_noted_once, jobs_are_told_apart_by_type, reopening_keeps_everything,
                 a_closed_store_refuses;
             transitions: a_life_in_full, a_transition_needs_all_it_expects, one_of_racing_transitions_wins,
                 transitions_of_one_call_answer_in_order, an_unseen_start_is_told_by_the_end,
@@ -50,10 +50,12 @@ macro_rules! control_suite {
             attachments: attachments_are_listed_replaced_and_deleted, attachments_of_an_outdated_attempt_are_refused,
                 attachments_go_with_their_job;
             deliveries: events_leave_deliveries_for_the_webhooks_that_want_them, a_job_that_is_queued_at_once_tells_it,
-                deliveries_end_or_wait_and_outlive_their_job, what_was_given_up_is_seen_as_long_as_its_job;
+                deliveries_end_or_wait_and_outlive_their_job, what_was_given_up_is_seen_as_long_as_its_job,
+                checks_become_deliveries_or_nothing;
             lists: every_filter_alone_and_in_pairs, positions_survive_deletion, types_are_those_of_the_scope;
             queue: dependencies_hold_a_job_until_all_are_fulfilled, what_has_ended_is_decided_at_once,
                 an_unknown_dependency_is_refused, what_can_t_come_true_cancels_all_who_wait_for_it,
+                a_quality_gate_waits_for_figures, a_gate_on_a_job_that_has_ended_asks_for_figures, two_ways_of_waiting_are_canceled_once,
                 a_followed_job_stays_until_all_know_of_its_end, a_lock_has_one_holder_and_goes_by_rank,
                 a_call_is_passed_on, an_executor_without_room_keeps_nobody_from_a_lock,
                 limits_hold_for_each_organization_and_type, times_are_waited_for,
@@ -62,7 +64,7 @@ macro_rules! control_suite {
             lives: whatever_happens_every_job_gets_its_turn;
             requests: a_first_request_proceeds_and_is_answered_again, another_run_goes_on_with_the_same_job,
                 a_forgotten_request_begins_anew, large_answers_are_not_kept, old_requests_are_forgotten_in_steps,
-                one_of_racing_requests_proceeds;
+                one_of_racing_requests_proceeds, answers_are_forgotten_by_what_they_hold;
             keys: keys_are_kept_listed_and_revoked;
             workers: a_worker_gets_running_jobs, workers_get_the_types_of_their_organization,
                 a_second_claim_is_another_attempt, workers_never_get_the_same_job,
@@ -106,6 +108,7 @@ pub fn new_job(organization: &str) -> NewJob {
         status: Status::Persisted,
         created_at: at(0),
         rerun: None,
+        scheduled: None,
     }
 }
 

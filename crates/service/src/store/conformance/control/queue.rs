@@ -3,7 +3,7 @@
 use super::{Fixture, at, ended, go, new_id, new_job, new_job_of_priority, of, transition};
 use crate::store::queue::{Limits, Room};
 use crate::store::{Changed, ControlStore, JobChange, NewJob, Scope, StoreError, StoredJob};
-use docket_contract::job::{DependencyCondition, ExecutorKind, JobDependency};
+use docket_contract::job::{DependencyCondition, ExecutorKind, Figures, JobDependency};
 use docket_contract::{JobId, Status};
 use std::collections::BTreeMap;
 
@@ -11,8 +11,10 @@ const MANY: usize = usize::MAX;
 
 fn depending(on: &[(JobId, DependencyCondition)]) -> NewJob {
     let mut job = new_job("a");
-    job.spec.job_dependencies =
-        on.iter().map(|(job_id, condition)| JobDependency { job_id: *job_id, condition: *condition }).collect();
+    job.spec.job_dependencies = on
+        .iter()
+        .map(|(job_id, condition)| JobDependency { job_id: *job_id, condition: *condition, max_failed_share: None })
+        .collect();
     job
 }
 
@@ -132,6 +134,69 @@ pub async fn what_can_t_come_true_cancels_all_who_wait_for_it(fixture: &dyn Fixt
     }
     assert_eq!(stands(store, wide).await.0, Status::Canceled);
     assert_eq!(claim(store, MANY).await, [anyway]);
+}
+
+pub async fn a_quality_gate_waits_for_figures(fixture: &dyn Fixture) {
+    use DependencyCondition as C;
+    let store = &*fixture.open().await;
+    let gated = |on: JobId, shares: &[Option<f64>]| {
+        let mut job = depending(&vec![(on, C::Finished); shares.len()]);
+        for (dependency, share) in job.spec.job_dependencies.iter_mut().zip(shares) {
+            dependency.max_failed_share = *share;
+        }
+        job
+    };
+    let job = insert(store, new_job("a")).await;
+    let strict = insert(store, gated(job, &[Some(0.5), None, Some(0.05)])).await;
+    let generous = insert(store, gated(job, &[Some(0.5)])).await;
+    let plain = insert(store, gated(job, &[None])).await;
+    let message = format!("Waits for job {job} to be FINISHED with at most 5 % of its results FAILED.");
+    assert_eq!(stands(store, strict).await, (Status::Waiting, message.clone()));
+    assert_eq!(claim(store, 1).await, [job]);
+    assert_eq!(store.unmeasured_jobs(0, 10).await.unwrap(), []);
+    end(store, job, Status::Finished).await;
+    resolve(store).await;
+    // Who has no gate does not wait for those who have one; these wait through a restart.
+    store.close().await;
+    let store = &*fixture.open().await;
+    assert_eq!(stands(store, plain).await.0, Status::Scheduled);
+    assert_eq!(stands(store, strict).await, (Status::Waiting, message));
+    let asked = store.unmeasured_jobs(0, 10).await.unwrap();
+    assert_eq!(asked.iter().map(|asked| (asked.organization.as_str(), asked.id)).collect::<Vec<_>>(), [("a", job)]);
+    assert_eq!(store.unmeasured_jobs(asked[0].position, 10).await.unwrap(), []);
+    assert!(matches!(store.delete_job(&of("a"), job).await.unwrap(), Changed::Refused(_)));
+    store.measure(vec![(new_id(), Figures::default()), (job, Figures { failed: 1234, total: 10_000 })]).await.unwrap();
+    store.measure(vec![(job, Figures::default())]).await.unwrap();
+    assert_eq!(store.unmeasured_jobs(0, 10).await.unwrap(), []);
+    resolve(store).await;
+    let why = format!(
+        "Canceled: 1,234 of 10,000 results of job {job} are FAILED (12.34 %), more than the 5 % that it accepts."
+    );
+    assert_eq!(stands(store, strict).await, (Status::Canceled, why.clone()));
+    assert_eq!(stands(store, generous).await.0, Status::Scheduled);
+    // Known figures decide at once, also for those who come later; other ends need none.
+    assert_eq!(stands(store, insert(store, gated(job, &[Some(0.05)])).await).await, (Status::Canceled, why));
+    assert_eq!(stands(store, insert(store, gated(job, &[Some(0.1234)])).await).await.0, Status::Scheduled);
+    let failed = ended(store, new_job("a")).await.job.id;
+    assert_eq!(stands(store, insert(store, gated(failed, &[Some(1.0)])).await).await.0, Status::Canceled);
+    assert!(matches!(store.delete_job(&of("a"), job).await.unwrap(), Changed::Done(_)));
+}
+
+pub async fn a_gate_on_a_job_that_has_ended_asks_for_figures(fixture: &dyn Fixture) {
+    let store = &*fixture.open().await;
+    let job = insert(store, new_job("a")).await;
+    claim(store, 1).await;
+    end(store, job, Status::Finished).await;
+    let mut late = depending(&[(job, DependencyCondition::Finished)]);
+    late.spec.job_dependencies[0].max_failed_share = Some(0.0);
+    let late = insert(store, late).await;
+    assert_eq!(stands(store, late).await.0, Status::Waiting);
+    resolve(store).await;
+    assert_eq!(store.unmeasured_jobs(0, 10).await.unwrap().len(), 1);
+    store.measure(vec![(job, Figures { failed: 0, total: 3 })]).await.unwrap();
+    resolve(store).await;
+    assert_eq!(stands(store, late).await.0, Status::Scheduled);
+    assert!(!read(store, job).await.followed);
 }
 
 pub async fn a_followed_job_stays_until_all_know_of_its_end(fixture: &dyn Fixture) {
@@ -350,4 +415,20 @@ pub async fn ended_jobs_expire(fixture: &dyn Fixture) {
     assert_eq!(store.expired_jobs(at(101), 1).await.unwrap().len(), 1);
     store.delete_job(&of("a"), ids[1]).await.unwrap();
     assert_eq!(expired(101).await, [ids[0]]);
+}
+
+pub async fn two_ways_of_waiting_are_canceled_once(fixture: &dyn Fixture) {
+    use DependencyCondition as C;
+    let store = &*fixture.open().await;
+    let job = insert(store, new_job("a")).await;
+    let mut both = depending(&[(job, C::FailedOrDied), (job, C::Finished)]);
+    both.spec.job_dependencies[1].max_failed_share = Some(0.5);
+    let both = insert(store, both).await;
+    let other = insert(store, depending(&[(job, C::Finished)])).await;
+    claim(store, 1).await;
+    end(store, job, Status::Canceled).await;
+    // In one step, in which the edges of the first do not stand together.
+    while store.resolve_dependents(at(3), MANY).await.unwrap().more {}
+    assert_eq!(stands(store, both).await.0, Status::Canceled);
+    assert_eq!(stands(store, other).await.0, Status::Canceled);
 }

@@ -112,3 +112,33 @@ pub async fn one_of_racing_requests_proceeds(fixture: &dyn Fixture) {
     let in_flight = outcomes.iter().filter(|outcome| **outcome == Idempotency::InFlight).count();
     assert_eq!((proceeding, in_flight), (1, 15));
 }
+
+pub async fn answers_are_forgotten_by_what_they_hold(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let (run, ann) = (new_id(), r#"{"businessPartnerId":"ann"}"#);
+    let requests = [("a", "1", ann), ("a", "2", r#"{"businessPartnerId":"anna"}"#), ("a", "3", ""), ("b", "1", ann)];
+    for (organization, name, body) in requests {
+        let (key, reply) = (key(organization, name, run), StoredReply { body: body.into(), ..reply(0) });
+        store.begin_request(&key, JobId(uuid::Uuid::from_u128(7)), at(0)).await.unwrap();
+        store.end_request(&key, Some(reply)).await.unwrap();
+    }
+    let waiting = key("a", "4", run);
+    store.begin_request(&waiting, new_id(), at(0)).await.unwrap();
+    let texts = ["<x>ann</x>", r#""businessPartnerId":"ann""#].map(|text| text.as_bytes().to_vec());
+    let (mut after, mut steps) = (String::new(), 1);
+    while let Some(next) = store.forget_answers("a", texts.to_vec().into(), &after, 2).await.unwrap() {
+        assert!(next > after, "{next}");
+        (after, steps) = (next, steps + 1);
+    }
+    assert_eq!(steps, 3);
+    for (organization, name, forgotten) in [("a", "1", true), ("a", "2", false), ("a", "3", false), ("b", "1", false)] {
+        let found = store.begin_request(&key(organization, name, run), new_id(), at(1)).await.unwrap();
+        match found {
+            Idempotency::Proceed(job) => assert_eq!((forgotten, job.0.as_u128()), (true, 7), "{organization} {name}"),
+            found => {
+                assert!(!forgotten && matches!(found, Idempotency::Answered(_)), "{organization} {name}: {found:?}")
+            }
+        }
+    }
+    assert_eq!(store.begin_request(&waiting, new_id(), at(1)).await.unwrap(), Idempotency::InFlight);
+}

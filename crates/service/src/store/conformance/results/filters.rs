@@ -6,7 +6,7 @@ use super::*;
 pub async fn filters_select(store: Store) {
     let set = mixed(&store).await;
     let status = |status| ResultFilter { status: Some(status), ..ResultFilter::default() };
-    let source = |name: &str| ResultFilter { data_source_id: Some(name.to_owned()), ..ResultFilter::default() };
+    let source = |name: &str| ResultFilter { data_source_ids: vec![name.to_owned()], ..ResultFilter::default() };
     for limit in [1, 7, 50, 1000] {
         let of = |filter| paged(&store, &set, filter, limit);
         assert_eq!(numbers(&of(ResultFilter::default()).await), expected(|_| true));
@@ -17,6 +17,26 @@ pub async fn filters_select(store: Store) {
         assert_eq!(numbers(&of(both).await), expected(|n| n % 3 == 1 && n % 7 == 0));
         assert!(of(source("source 0")).await.is_empty());
         assert!(of(source("")).await.is_empty());
+    }
+}
+
+/// A filter may name several data sources; those that are unknown or come twice change nothing.
+pub async fn one_of_several_data_sources_selects(store: Store) {
+    let set = mixed(&store).await;
+    let sources = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    for limit in [1, 7, 1000] {
+        let of = |filter| paged(&store, &set, filter, limit);
+        let both =
+            ResultFilter { data_source_ids: sources(&["source 2", "?", "source 1", "source 2"]), ..Default::default() };
+        assert_eq!(numbers(&of(both.clone()).await), expected(|n| n % 3 != 0));
+        let failed = ResultFilter { status: Some(ResultStatus::Failed), ..both.clone() };
+        assert_eq!(numbers(&of(failed).await), expected(|n| n % 3 != 0 && n % 7 == 0));
+        let ids = ResultFilter { business_partner_ids: partners(&[3, 4, 5, 6]), ..both };
+        assert_eq!(numbers(&of(ids).await), [4, 5]);
+        let one = ResultFilter { data_source_ids: sources(&["?", "source 1"]), ..Default::default() };
+        assert_eq!(numbers(&of(one).await), expected(|n| n % 3 == 1));
+        let none = ResultFilter { data_source_ids: sources(&["?", ""]), ..Default::default() };
+        assert!(of(none).await.is_empty());
     }
 }
 
@@ -49,9 +69,9 @@ pub async fn filters_combine(store: Store) {
     assert_eq!(numbers(&of(both.clone()).await), [2, 3, 7, 8]);
     let failed = ResultFilter { status: Some(ResultStatus::Failed), ..both.clone() };
     assert_eq!(numbers(&of(failed).await), [7]);
-    let source = ResultFilter { data_source_id: Some("source 2".into()), ..both.clone() };
+    let source = ResultFilter { data_source_ids: vec!["source 2".into()], ..both.clone() };
     assert_eq!(numbers(&of(source).await), [2, 8]);
-    let none = ResultFilter { data_source_id: Some("other".into()), ..both };
+    let none = ResultFilter { data_source_ids: vec!["other".into()], ..both };
     assert!(of(none).await.is_empty());
 }
 

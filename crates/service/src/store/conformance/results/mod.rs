@@ -4,18 +4,28 @@
 //! Every case works in an organization of its own, so that the cases can share a database.
 
 mod filters;
+mod last;
+mod logs;
 mod pages;
+mod removal;
 mod revisions;
 mod sets;
+mod snapshots;
+mod times;
 mod writes;
 
 pub use filters::*;
+pub use last::*;
+pub use logs::*;
 pub use pages::*;
+pub use removal::*;
 pub use revisions::*;
 pub use sets::*;
+pub use snapshots::*;
+pub use times::*;
 pub use writes::*;
 
-use crate::store::{PageQuery, ResultFilter, ResultStore, SetKey, StorageKey, StoreError, Tally, Upserted};
+use crate::store::{PageQuery, ResultFilter, ResultStore, SetKey, SetOwner, StorageKey, StoreError, Tally, Upserted};
 use docket_contract::cursor::Position;
 use docket_contract::result::{JobResultData, Record, ResultItem, ResultStatus};
 use docket_contract::{JobId, Timestamp};
@@ -35,7 +45,17 @@ macro_rules! results_suite {
             a_deleted_set_is_gone, ids_are_never_given_twice, names_are_only_names, large_rows_come_whole,
             writers_do_not_disturb_each_other, a_page_outlives_its_storage, a_page_outlives_its_set,
             many_rows_come_in_order, a_record_may_change_often, filters_see_what_a_record_became,
-            a_changed_set_is_deleted_whole, the_last_result_is_the_one_created_last);
+            a_changed_set_is_deleted_whole, the_last_result_is_the_one_created_last,
+            a_snapshot_shows_its_moment, rows_of_a_moment_are_found_by_id, a_snapshot_of_what_is_deleted_is_no_whole, snapshots_are_of_one_moment_while_writers_run,
+            the_last_written_result_is_the_newest, the_newest_results_agree_with_a_map,
+            ids_of_too_many_records_are_refused, an_answer_outlives_its_jobs,
+            one_of_several_data_sources_selects, a_log_holds_the_newest_result_of_each_record,
+            what_is_mirrored_is_in_both, the_sets_of_jobs_go_and_logs_stay, a_log_is_emptied_and_jobs_stay,
+            results_can_be_left_out, what_is_erased_is_gone,
+            one_of_two_partners_with_an_external_id_is_erased, what_is_erased_is_gone_from_earlier_moments,
+            the_newest_results_are_found_behind_erased_ones, old_results_are_removed,
+            a_page_outlives_the_removal_of_its_results, readers_go_on_while_results_are_removed, storages_are_listed,
+            times_select, times_select_among_revisions, times_are_those_of_a_snapshot);
     };
     (@ $open:path: $($case:ident),+) => {
         $(
@@ -58,7 +78,11 @@ fn now(seconds: i64) -> Timestamp {
 
 fn set(storage: &str, job: u128) -> SetKey {
     let storage = StorageKey { organization: Uuid::now_v7().to_string(), storage_id: storage.to_owned() };
-    SetKey { storage, job: JobId(Uuid::from_u128(job)) }
+    SetKey { storage, owner: self::job(job) }
+}
+
+fn job(number: u128) -> SetOwner {
+    SetOwner::Job(JobId(Uuid::from_u128(number)))
 }
 
 fn record(json: serde_json::Value) -> Record {
@@ -82,6 +106,7 @@ struct Read {
     results: Vec<JobResultData>,
     total: u64,
     more: bool,
+    reached: Position,
 }
 
 impl Read {
@@ -115,7 +140,13 @@ async fn read(store: &Store, set: &SetKey, query: PageQuery) -> Read {
     assert!(results.len() <= limit);
     assert!(results.iter().map(id).is_sorted_by(|one, other| one < other), "ids grow");
     assert!(results.iter().all(|result| id(result) > after.0));
-    Read { results, total: page.total(), more: page.has_more() }
+    let more = page.has_more();
+    if more {
+        assert!(page.reached() >= results.last().map_or(after, |last| Position(id(last))));
+    }
+    // A filter by times counts nothing.
+    let total = page.total().unwrap_or(results.len() as u64);
+    Read { results, total, more, reached: page.reached() }
 }
 
 fn query(limit: usize) -> PageQuery {

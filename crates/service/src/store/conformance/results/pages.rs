@@ -65,6 +65,21 @@ pub async fn only_wanted_members_are_sent(store: Store) {
     assert_eq!(kept, [Some(first), Some("{}"), Some("no JSON"), Some("[\"a\"]"), None]);
 }
 
+/// Without any member of the JSON in `resultData` the whole of it is left out; all else is sent.
+pub async fn results_can_be_left_out(store: Store) {
+    let set = set("s", 1);
+    let records = ["{\"a\": 1}", "no JSON", ",\"resultData\":"]
+        .map(|data| record(serde_json::json!({"externalId": data, "resultData": data, "message": "m"})));
+    let without = record(serde_json::json!({"externalId": "none", "message": "m"}));
+    let records = records.into_iter().chain([without]).collect();
+    assert_eq!(store.upsert_results(&set, records, now(0)).await, upserted(4, 0));
+    let page = read(&store, &set, PageQuery { include_fields: Some(Vec::new().into()), ..query(10) }).await;
+    assert_eq!(page.external_ids(), ["{\"a\": 1}", "no JSON", ",\"resultData\":", "none"]);
+    for result in &page.results {
+        assert_eq!((result.written.result_data.as_deref(), result.written.message.as_deref()), (None, Some("m")));
+    }
+}
+
 /// A page that is being read when its storage is deleted ends; one of the storage's successor is not mixed in.
 pub async fn a_page_outlives_its_storage(store: Store) {
     let set = set("s", 1);
@@ -74,7 +89,7 @@ pub async fn a_page_outlives_its_storage(store: Store) {
     let mut page = store.open_page(&set, query(1000)).await.expect("a page");
     let first = page.next().await.expect("a chunk").expect("a first part");
     assert!(first.count < 60, "a chunk is at most a few MiB");
-    assert_eq!(store.delete_storage(&set.storage).await, Ok(60));
+    assert_eq!(store.delete_job_sets(&set.storage).await, Ok(60));
     store.upsert_results(&set, records("new "), now(1)).await.expect("saved");
     while let Some(chunk) = page.next().await.expect("a chunk or the end") {
         assert!(!std::str::from_utf8(&chunk.bytes).expect("UTF-8").contains("new "));
@@ -85,7 +100,7 @@ pub async fn a_page_outlives_its_storage(store: Store) {
 /// A page that is being read when its set is deleted ends, sooner or later, in whole results of that set.
 pub async fn a_page_outlives_its_set(store: Store) {
     let one = set("s", 1);
-    let other = SetKey { job: JobId(Uuid::from_u128(2)), ..one.clone() };
+    let other = SetKey { owner: job(2), ..one.clone() };
     let large = |name: &str| record(serde_json::json!({"externalId": name, "resultData": "x".repeat(60_000)}));
     let records = |prefix: &str| (0..60).map(|number| large(&format!("{prefix}{number}"))).collect::<Vec<_>>();
     store.upsert_results(&one, records("old "), now(0)).await.expect("saved");

@@ -83,7 +83,7 @@ pub async fn filters_see_what_a_record_became(store: Store) {
 /// Of a set that is deleted nothing comes back when its records are written anew, and others keep their changes.
 pub async fn a_changed_set_is_deleted_whole(store: Store) {
     let one = set("s", 1);
-    let other = SetKey { job: JobId(Uuid::from_u128(2)), ..one.clone() };
+    let other = SetKey { owner: job(2), ..one.clone() };
     let records = |round: usize, failed| -> Vec<Record> {
         (0..300).map(|number| version(&format!("record {number}"), round, failed)).collect()
     };

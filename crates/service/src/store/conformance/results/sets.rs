@@ -10,10 +10,10 @@ pub async fn what_is_unknown_is_empty(store: Store) {
         assert_eq!((page.total, page.more, page.results.len()), (0, false, 0));
         assert_eq!(store.statistics(&unknown).await, Ok(vec![]));
         assert_eq!(store.delete_set(&unknown).await, Ok(0));
-        assert_eq!(store.delete_storage(&unknown.storage).await, Ok(0));
+        assert_eq!(store.delete_job_sets(&unknown.storage).await, Ok(0));
     }
     store.upsert_results(&unknown, vec![plain("a")], now(0)).await.expect("saved");
-    let other = SetKey { job: JobId(Uuid::from_u128(2)), ..unknown };
+    let other = SetKey { owner: job(2), ..unknown };
     assert_eq!(all(&store, &other, ResultFilter::default()).await.total, 0);
     assert_eq!(store.statistics(&other).await, Ok(vec![]));
     assert_eq!(store.delete_set(&other).await, Ok(0));
@@ -22,7 +22,7 @@ pub async fn what_is_unknown_is_empty(store: Store) {
 /// The same identity in two sets of a storage is two results; ids grow over all sets.
 pub async fn sets_are_apart(store: Store) {
     let one = set("s", 1);
-    let other = SetKey { job: JobId(Uuid::from_u128(2)), ..one.clone() };
+    let other = SetKey { owner: job(2), ..one.clone() };
     let mut last = 0;
     for round in 0..3 {
         for set in [&one, &other] {
@@ -49,7 +49,7 @@ pub async fn organizations_are_apart(store: Store) {
     store.upsert_results(&one, vec![plain("a")], now(0)).await.expect("saved");
     assert_eq!(all(&store, &other, ResultFilter::default()).await.total, 0);
     store.upsert_results(&other, vec![plain("b"), plain("c")], now(0)).await.expect("saved");
-    assert_eq!(store.delete_storage(&other.storage).await, Ok(2));
+    assert_eq!(store.delete_job_sets(&other.storage).await, Ok(2));
     assert_eq!(all(&store, &one, ResultFilter::default()).await.external_ids(), ["a"]);
     // Where one name ends and the other begins matters.
     let key = |organization: &str, storage_id: &str| StorageKey {
@@ -59,22 +59,22 @@ pub async fn organizations_are_apart(store: Store) {
     let near = SetKey { storage: key("a", "b"), ..one.clone() };
     store.upsert_results(&near, vec![plain("a")], now(0)).await.expect("saved");
     for storage in [key("ab", ""), key("", "ab")] {
-        assert_eq!(store.delete_storage(&storage).await, Ok(0));
+        assert_eq!(store.delete_job_sets(&storage).await, Ok(0));
     }
-    assert_eq!(store.delete_storage(&near.storage).await, Ok(1));
+    assert_eq!(store.delete_job_sets(&near.storage).await, Ok(1));
 }
 
 /// A deleted storage is gone at once; its name can be used again.
 pub async fn a_deleted_storage_is_gone(store: Store) {
     let one = mixed(&store).await;
-    let other = SetKey { job: JobId(Uuid::from_u128(2)), ..one.clone() };
+    let other = SetKey { owner: job(2), ..one.clone() };
     store.upsert_results(&other, vec![plain("a")], now(0)).await.expect("saved");
-    assert_eq!(store.delete_storage(&one.storage).await, Ok(301));
+    assert_eq!(store.delete_job_sets(&one.storage).await, Ok(301));
     for set in [&one, &other] {
         assert_eq!(all(&store, set, ResultFilter::default()).await.total, 0);
         assert_eq!(store.statistics(set).await, Ok(vec![]));
     }
-    assert_eq!(store.delete_storage(&one.storage).await, Ok(0));
+    assert_eq!(store.delete_job_sets(&one.storage).await, Ok(0));
     assert_eq!(store.upsert_results(&one, vec![plain("a")], now(1)).await, upserted(1, 0));
     assert_eq!(all(&store, &one, ResultFilter::default()).await.external_ids(), ["a"]);
 }
@@ -82,7 +82,7 @@ pub async fn a_deleted_storage_is_gone(store: Store) {
 /// A deleted set is gone at once, the others stay; its job can write again.
 pub async fn a_deleted_set_is_gone(store: Store) {
     let one = mixed(&store).await;
-    let other = SetKey { job: JobId(Uuid::from_u128(2)), ..one.clone() };
+    let other = SetKey { owner: job(2), ..one.clone() };
     store.upsert_results(&other, vec![plain("a")], now(0)).await.expect("saved");
     let last = *all(&store, &one, ResultFilter::default()).await.ids().last().expect("some");
     for round in 0..3 {
@@ -115,7 +115,7 @@ pub async fn ids_are_never_given_twice(store: Store) {
             last = newest;
         }
         let deleted =
-            if round % 2 == 0 { store.delete_storage(&set.storage).await } else { store.delete_set(&set).await };
+            if round % 2 == 0 { store.delete_job_sets(&set.storage).await } else { store.delete_set(&set).await };
         assert_eq!(deleted, Ok(2));
     }
 }
@@ -128,7 +128,7 @@ pub async fn names_are_only_names(store: Store) {
         ["../..", "..", ".", "a/b", "a\\b", "/etc/passwd", " ", "", "a\"b", "CON", "%2e", "'; --", "trash", &long];
     let key = |name: &str| SetKey {
         storage: StorageKey { organization: organization.clone(), storage_id: name.to_owned() },
-        job: JobId(Uuid::from_u128(1)),
+        owner: job(1),
     };
     for name in names {
         assert_eq!(store.upsert_results(&key(name), vec![plain(&format!("in {name}"))], now(0)).await, upserted(1, 0));
@@ -139,14 +139,14 @@ pub async fn names_are_only_names(store: Store) {
             (page.external_ids()[0], page.results[0].storage_id.as_str()),
             (format!("in {name}").as_str(), name)
         );
-        assert_eq!(store.delete_storage(&key(name).storage).await, Ok(1));
+        assert_eq!(store.delete_job_sets(&key(name).storage).await, Ok(1));
     }
 }
 
 /// The last result is the one with the greatest id of its set, whatever is written again.
 pub async fn the_last_result_is_the_one_created_last(store: Store) {
     let one = set("s", 1);
-    let other = SetKey { job: JobId(Uuid::from_u128(2)), ..one.clone() };
+    let other = SetKey { owner: job(2), ..one.clone() };
     assert_eq!(store.last_result(&one).await, Ok(None));
     for round in 0..3 {
         for set in [&one, &other] {

@@ -19,10 +19,10 @@ pub async fn what_is_created_is_read(store: Store) {
     let first = &page.results[0];
     assert!(id(first) > 0);
     assert_eq!((first.storage_id.as_str(), first.created_at, first.modified_at), ("s", now(0), now(0)));
-    assert_eq!(first.written.job_id.as_deref(), Some(set.job.to_string().as_str()));
+    assert_eq!(first.written.job_id.as_deref(), Some(JobId(Uuid::from_u128(1)).to_string().as_str()));
     let mut expected = full;
     expected["countryShortName"] = "CH".into();
-    expected["jobId"] = set.job.to_string().into();
+    expected["jobId"] = JobId(Uuid::from_u128(1)).to_string().into();
     assert_eq!(serde_json::to_value(&first.written).expect("JSON"), expected);
     assert_eq!(page.results[1].written.result_data.as_deref(), Some("data of b"));
     assert_eq!(store.upsert_results(&set, vec![], now(1)).await, upserted(0, 0));

@@ -1,23 +1,26 @@
 //! Deliveries in memory.
 
 use crate::store::deliveries::{payload, receiver};
-use crate::store::{Delivery, DeliveryEnd, DeliveryKey, DueReceivers, StoredEvent, StoredJob};
+use crate::store::{
+    CheckEnd, Delivery, DeliveryEnd, DeliveryKey, DueChecks, DueReceivers, RegressionCheck, StoredEvent, StoredJob,
+};
 use docket_contract::{JobId, Timestamp};
 use std::collections::BTreeMap;
 use tokio::sync::watch;
 
-/// Most deliveries that are kept; at the bound the oldest one goes.
+/// Most deliveries, and most checks, that are kept; at the bound the oldest one goes.
 const MOST: usize = 10_000;
 
 /// All deliveries.
 #[derive(Default)]
 pub(super) struct Deliveries {
     kept: BTreeMap<DeliveryKey, Delivery>,
+    checks: BTreeMap<DeliveryKey, RegressionCheck>,
     added: watch::Sender<u64>,
 }
 
 impl Deliveries {
-    /// Leaves a delivery for each webhook of the job that wants to be told of an event.
+    /// Leaves a delivery, or a check, for each webhook of the job that wants to be told of an event.
     pub(super) fn add(&mut self, stored: &StoredJob, told: &StoredEvent) {
         let wanted = |hook: &usize| stored.job.spec.webhooks[*hook].wants(told.event.to);
         for hook in (0..stored.job.spec.webhooks.len()).filter(wanted) {
@@ -29,21 +32,70 @@ impl Deliveries {
                     continue;
                 }
             };
-            let delivery = Delivery {
+            let webhook = &stored.job.spec.webhooks[hook];
+            if webhook.tells_regressions_only() {
+                let check = RegressionCheck {
+                    key,
+                    job: stored.job.id,
+                    organization: stored.organization.clone(),
+                    url: webhook.url.clone(),
+                    payload,
+                    attempts: 0,
+                    next_at: told.event.at,
+                };
+                if self.checks.len() >= MOST {
+                    self.checks.pop_first();
+                }
+                self.checks.insert(key, check);
+                self.added.send_modify(|added| *added += 1);
+                continue;
+            }
+            self.keep(Delivery {
                 key,
                 job: stored.job.id,
                 organization: stored.organization.clone(),
-                url: stored.job.spec.webhooks[hook].url.clone(),
+                url: webhook.url.clone(),
                 payload,
                 attempts: 0,
                 next_at: Some(told.event.at),
                 last_error: None,
-            };
-            if self.kept.len() >= MOST {
-                self.kept.pop_first();
+            });
+        }
+    }
+
+    fn keep(&mut self, delivery: Delivery) {
+        if self.kept.len() >= MOST {
+            self.kept.pop_first();
+        }
+        self.kept.insert(delivery.key, delivery);
+        self.added.send_modify(|added| *added += 1);
+    }
+
+    /// The checks that are due, the longest waiting first.
+    pub(super) fn due_checks(&self, now: Timestamp, limit: usize) -> DueChecks {
+        let mut firsts: Vec<_> = self.checks.values().cloned().collect();
+        firsts.sort_by_key(|check| (check.next_at, check.key));
+        firsts.truncate(limit);
+        DueChecks::of(firsts, now)
+    }
+
+    /// Notes what a check has come to.
+    pub(super) fn end_check(&mut self, key: DeliveryKey, end: CheckEnd) {
+        match end {
+            CheckEnd::Regressed { payload, now } => {
+                let Some(RegressionCheck { job, organization, url, .. }) = self.checks.remove(&key) else { return };
+                let next_at = Some(now);
+                self.keep(Delivery { key, job, organization, url, payload, attempts: 0, next_at, last_error: None });
             }
-            self.kept.insert(key, delivery);
-            self.added.send_modify(|added| *added += 1);
+            CheckEnd::Nothing => {
+                self.checks.remove(&key);
+            }
+            CheckEnd::Postponed { next_at } => {
+                if let Some(check) = self.checks.get_mut(&key) {
+                    check.attempts += 1;
+                    check.next_at = next_at;
+                }
+            }
         }
     }
 

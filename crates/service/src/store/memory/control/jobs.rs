@@ -8,8 +8,8 @@ use crate::store::{
     StoredJob, Transition, WorkerClaim,
 };
 use docket_contract::history::{Actor, Cause, JobEvent};
-use docket_contract::job::{Attachment, ExecutorKind};
-use docket_contract::{Job, JobId, Status, Timestamp};
+use docket_contract::job::{Attachment, ExecutorKind, Figures, Share};
+use docket_contract::{Job, JobId, ScheduledJobId, Status, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
@@ -39,9 +39,12 @@ pub(super) struct Row {
     pub(super) holds: BTreeSet<Gate>,
     /// Where it waits or was called to.
     pub(super) at: Option<Gate>,
-    /// What it depends on, and who depends on it: places, and numbers of conditions.
-    pub(super) upstream: BTreeSet<(u64, u8)>,
-    pub(super) dependents: BTreeSet<(u64, u8)>,
+    /// What it depends on, and who depends on it: places, and numbers of conditions; with the quality gates.
+    pub(super) upstream: BTreeMap<(u64, u8), Option<Share>>,
+    pub(super) dependents: BTreeMap<(u64, u8), Option<Share>>,
+    /// What its results came to, or whether that is asked for.
+    pub(super) figures: Option<Figures>,
+    pub(super) unmeasured: bool,
 }
 
 impl Row {
@@ -79,8 +82,10 @@ impl Jobs {
             due_at: None,
             holds: BTreeSet::new(),
             at: None,
-            upstream: BTreeSet::new(),
-            dependents: BTreeSet::new(),
+            upstream: BTreeMap::new(),
+            dependents: BTreeMap::new(),
+            figures: None,
+            unmeasured: false,
         };
         if let Some(cause) = new.first_cause() {
             let job = &row.stored.job;
@@ -151,6 +156,15 @@ impl Jobs {
         let jobs = self.rows.values().map(|row| &row.stored).filter(|stored| sees(scope, &stored.organization));
         let types: BTreeSet<&String> = jobs.filter_map(|stored| stored.job.spec.job_type.as_ref()).collect();
         types.into_iter().cloned().collect()
+    }
+
+    /// Those of some jobs that have a type.
+    pub(super) fn of_type(&self, scope: &Scope, mut ids: Vec<JobId>, job_type: &str) -> Vec<JobId> {
+        ids.retain(|id| {
+            let row = self.find_in(scope, *id).and_then(|place| self.rows.get(&place));
+            row.is_some_and(|row| row.stored.job.spec.job_type.as_deref() == Some(job_type))
+        });
+        ids
     }
 
     /// Changes a job apart from its status.
@@ -279,6 +293,13 @@ impl Jobs {
     pub(super) fn claim_for_worker(&mut self, claim: &WorkerClaim) -> Result<Vec<StoredJob>, StoreError> {
         let limits = self.limits.clone();
         queue::claim_for_worker(self, &limits, claim)
+    }
+
+    /// The jobs of a scheduled job that have not ended.
+    pub(super) fn active(&self, id: ScheduledJobId, limit: usize) -> Vec<JobId> {
+        let jobs = self.rows.values().map(|row| &row.stored.job);
+        let active = jobs.filter(|job| job.scheduled_job_id == Some(id) && !job.status.is_terminal());
+        active.take(limit).map(|job| job.id).collect()
     }
 
     /// All claimed jobs of an executor.

@@ -6,25 +6,29 @@ mod events;
 mod jobs;
 mod queue;
 mod requests;
+mod retention;
+mod schedules;
 
 use self::attachments::Attachments;
 use self::jobs::Jobs;
 use self::requests::Requests;
+use self::retention::Retention;
+use self::schedules::Schedules;
 use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
-    Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
-    IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
-    StoredEvent, StoredJob, StoredKey, StoredReply, Transition, Wanted, WorkerClaim,
+    Attached, Changed, CheckEnd, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueChecks, DueReceivers, EventPage,
+    Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError,
+    StoredAttachment, StoredEvent, StoredJob, StoredKey, StoredReply, Transition, Unmeasured, Wanted, WorkerClaim,
 };
 use async_trait::async_trait;
-use docket_contract::job::ExecutorKind;
+use docket_contract::job::{ExecutorKind, Figures};
 use docket_contract::{JobId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// Jobs, keys and idempotency records in memory.
+/// Jobs, scheduled jobs, keys and idempotency records in memory.
 #[derive(Default)]
 pub struct MemoryControl {
     kept: Arc<Mutex<Kept>>,
@@ -35,6 +39,8 @@ pub struct MemoryControl {
 struct Kept {
     jobs: Jobs,
     attachments: Attachments,
+    schedules: Schedules,
+    retention: Retention,
     requests: Requests,
     keys: BTreeMap<String, StoredKey>,
 }
@@ -101,6 +107,14 @@ impl ControlStore for MemoryControl {
 
     async fn resolve_dependents(&self, now: Timestamp, step: usize) -> Result<Resolved, StoreError> {
         self.with(|kept| turns::resolve(&mut kept.jobs, now, step))?
+    }
+
+    async fn unmeasured_jobs(&self, after: u64, limit: usize) -> Result<Vec<Unmeasured>, StoreError> {
+        self.with(|kept| kept.jobs.unmeasured(after, limit))
+    }
+
+    async fn measure(&self, measured: Vec<(JobId, Figures)>) -> Result<(), StoreError> {
+        self.with(|kept| kept.jobs.measure(&measured))
     }
 
     async fn release_due(&self, now: Timestamp, step: usize) -> Result<Due, StoreError> {
@@ -170,6 +184,21 @@ impl ControlStore for MemoryControl {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).jobs.events.deliveries.added()
     }
 
+    async fn due_checks(&self, now: Timestamp, limit: usize) -> Result<DueChecks, StoreError> {
+        self.with(|kept| kept.jobs.events.deliveries.due_checks(now, limit))
+    }
+
+    async fn end_check(&self, key: DeliveryKey, end: CheckEnd) -> Result<(), StoreError> {
+        self.with(|kept| kept.jobs.events.deliveries.end_check(key, end))
+    }
+
+    async fn previous_run(&self, id: JobId) -> Result<Option<JobId>, StoreError> {
+        self.with(|kept| {
+            let Some(stored) = kept.jobs.read(&Scope::Everything, id)? else { return Ok(None) };
+            Ok(stored.job.rerun_of.or_else(|| kept.schedules.previous_run(&kept.jobs, &stored.job)))
+        })?
+    }
+
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
         self.with(|kept| {
             let deleted = kept.jobs.delete(scope, id);
@@ -220,6 +249,10 @@ impl ControlStore for MemoryControl {
         self.with(|kept| kept.jobs.noted_storages(id))
     }
 
+    async fn jobs_of_type(&self, scope: &Scope, ids: Vec<JobId>, job_type: &str) -> Result<Vec<JobId>, StoreError> {
+        self.with(|kept| kept.jobs.of_type(scope, ids, job_type))
+    }
+
     async fn begin_request(&self, key: &IdempotencyKey, id: JobId, now: Timestamp) -> Result<Idempotency, StoreError> {
         self.with(|kept| kept.requests.begin(key, id, now))?
     }
@@ -230,6 +263,16 @@ impl ControlStore for MemoryControl {
 
     async fn forget_requests(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.with(|kept| kept.requests.forget(before, limit))
+    }
+
+    async fn forget_answers(
+        &self,
+        organization: &str,
+        texts: Arc<[Vec<u8>]>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Option<String>, StoreError> {
+        self.with(|kept| kept.requests.forget_answers(organization, &texts, after, limit))
     }
 
     async fn insert_key(&self, key: StoredKey) -> Result<(), StoreError> {

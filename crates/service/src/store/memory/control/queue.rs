@@ -1,10 +1,10 @@
 //! The rows of the queue in memory.
 
-use super::jobs::{Jobs, event, set_end};
-use crate::store::queue::{self, Dependent, Gate, Left, Move, Reads, Rows, Wait};
-use crate::store::{Scope, StoreError, StoredJob, Wanted};
+use super::jobs::{Jobs, Row, event, set_end};
+use crate::store::queue::{self, Dependent, Gate, Left, Move, Open, Reads, Rows, Upstream, Wait};
+use crate::store::{Scope, StoreError, StoredJob, Unmeasured, Wanted};
 use docket_contract::history::{Actor, Cause, JobEvent};
-use docket_contract::job::{DependencyCondition, ExecutorKind};
+use docket_contract::job::{DependencyCondition, ExecutorKind, Figures, Share};
 use docket_contract::{JobId, Status, Timestamp};
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -25,10 +25,14 @@ fn condition(number: u8) -> Result<DependencyCondition, StoreError> {
 impl Reads for Jobs {
     type Key = u64;
 
-    fn dependencies(&self, key: u64) -> Result<Vec<(JobId, DependencyCondition)>, StoreError> {
+    fn dependencies(&self, key: u64) -> Result<Vec<Open>, StoreError> {
         let Some(row) = self.rows.get(&key) else { return Ok(Vec::new()) };
-        let open = row.upstream.iter().filter_map(|(on, number)| Some((self.rows.get(on)?.stored.job.id, *number)));
-        open.map(|(id, number)| Ok((id, condition(number)?))).collect()
+        let mut open = Vec::with_capacity(row.upstream.len());
+        for ((on, number), most_failed) in &row.upstream {
+            let Some(on) = self.rows.get(on) else { continue };
+            open.push(Open { id: on.stored.job.id, condition: condition(*number)?, most_failed: *most_failed });
+        }
+        Ok(open)
     }
 
     fn gate_of(&self, key: u64) -> Result<Option<Gate>, StoreError> {
@@ -177,22 +181,37 @@ impl Rows for Jobs {
         Ok(gates.take(limit).map(|(gate, _)| gate.clone()).collect())
     }
 
-    fn depend(&mut self, key: u64, on: u64, condition: DependencyCondition) -> Result<(), StoreError> {
+    fn depend(&mut self, on: u64, dependent: Dependent<u64>) -> Result<(), StoreError> {
+        let Dependent { key, condition, most_failed } = dependent;
         let condition = queue::condition_number(condition);
-        self.at(key)?.upstream.insert((on, condition));
+        self.at(key)?.upstream.insert((on, condition), most_failed);
         let upstream = self.at(on)?;
         upstream.stored.followed = true;
-        upstream.dependents.insert((key, condition));
+        upstream.dependents.insert((key, condition), most_failed);
+        Ok(())
+    }
+
+    fn figures(&mut self, key: u64) -> Result<Option<Figures>, StoreError> {
+        Ok(self.at(key)?.figures)
+    }
+
+    fn await_figures(&mut self, on: u64) -> Result<(), StoreError> {
+        self.at(on)?.unmeasured = true;
         Ok(())
     }
 
     fn dependents(&mut self, on: u64, limit: usize) -> Result<Vec<Dependent<u64>>, StoreError> {
-        let dependents = self.at(on)?.dependents.iter().take(limit);
-        dependents.map(|(key, number)| Ok(Dependent { key: *key, condition: condition(*number)? })).collect()
+        let all = &self.at(on)?.dependents;
+        let (gated, open): (Vec<_>, Vec<_>) = all.iter().partition(|(_, most_failed)| most_failed.is_some());
+        let dependents = open.into_iter().chain(gated).take(limit);
+        let dependent = |((key, number), most_failed): (&(u64, u8), &Option<Share>)| {
+            Ok(Dependent { key: *key, condition: condition(*number)?, most_failed: *most_failed })
+        };
+        dependents.map(dependent).collect()
     }
 
     fn fulfil(&mut self, on: u64, dependent: Dependent<u64>) -> Result<bool, StoreError> {
-        let Dependent { key, condition } = dependent;
+        let Dependent { key, condition, .. } = dependent;
         let condition = queue::condition_number(condition);
         self.at(on)?.dependents.remove(&(key, condition));
         let row = self.at(key)?;
@@ -201,16 +220,19 @@ impl Rows for Jobs {
     }
 
     fn drop_dependencies(&mut self, key: u64) -> Result<(), StoreError> {
-        for (on, condition) in std::mem::take(&mut self.at(key)?.upstream) {
+        for (on, condition) in std::mem::take(&mut self.at(key)?.upstream).into_keys() {
             self.at(on)?.dependents.remove(&(key, condition));
         }
         Ok(())
     }
 
-    fn ended_upstream(&mut self) -> Result<Option<(u64, JobId, Status)>, StoreError> {
-        let ended = |stored: &StoredJob| stored.followed && stored.job.status.is_terminal();
-        let found = self.rows.iter().find(|(_, row)| ended(&row.stored));
-        Ok(found.map(|(place, row)| (*place, row.stored.job.id, row.stored.job.status)))
+    fn ended_upstream(&mut self) -> Result<Option<Upstream<u64>>, StoreError> {
+        let is_ready = |row: &Row| row.stored.followed && row.stored.job.status.is_terminal() && !row.unmeasured;
+        let found = self.rows.iter().find(|(_, row)| is_ready(row));
+        Ok(found.map(|(key, row)| {
+            let job = &row.stored.job;
+            Upstream { key: *key, id: job.id, status: job.status, figures: row.figures }
+        }))
     }
 
     fn clear_followed(&mut self, on: u64) -> Result<(), StoreError> {
@@ -240,6 +262,27 @@ impl Rows for Jobs {
 }
 
 impl Jobs {
+    /// Ended jobs whose results are to be counted, behind a position.
+    pub(super) fn unmeasured(&self, after: u64, limit: usize) -> Vec<Unmeasured> {
+        let rows = self.rows.range((Bound::Excluded(after), Bound::Unbounded)).filter(|(_, row)| row.unmeasured);
+        let jobs = rows.map(|(position, row)| {
+            let StoredJob { organization, job, .. } = &row.stored;
+            Unmeasured { position: *position, organization: organization.clone(), id: job.id }
+        });
+        jobs.take(limit).collect()
+    }
+
+    /// Writes what the results of ended jobs came to; what was written first stays.
+    pub(super) fn measure(&mut self, measured: &[(JobId, Figures)]) {
+        for (id, figures) in measured {
+            let row = self.place(*id).and_then(|place| self.rows.get_mut(&place));
+            if let Some(row) = row.filter(|row| row.stored.job.status.is_terminal()) {
+                row.figures.get_or_insert(*figures);
+                row.unmeasured = false;
+            }
+        }
+    }
+
     fn runs_on(&self, key: u64, executor: ExecutorKind) -> bool {
         self.rows.get(&key).is_some_and(|row| row.stored.executor() == executor)
     }

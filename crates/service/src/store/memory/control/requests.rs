@@ -2,6 +2,7 @@
 
 use crate::store::{Idempotency, IdempotencyKey, StoreError, StoredReply};
 use docket_contract::{JobId, Timestamp};
+use memchr::memmem;
 use std::collections::HashMap;
 
 /// Largest body of an answer that is kept.
@@ -77,6 +78,29 @@ impl Requests {
                 self.known.remove(&name);
             }
         }
+    }
+
+    /// Forgets answers that hold one of these texts, by ascending key.
+    pub(super) fn forget_answers(
+        &mut self,
+        organization: &str,
+        texts: &[Vec<u8>],
+        after: &str,
+        limit: usize,
+    ) -> Option<String> {
+        let behind = self.known.keys().filter(|(of, key)| of == organization && key.as_str() > after);
+        let mut behind: Vec<_> = behind.cloned().collect();
+        behind.sort_unstable();
+        behind.truncate(limit);
+        for name in &behind {
+            let Some(known) = self.known.get_mut(name) else { continue };
+            let holds = |reply: &StoredReply| texts.iter().any(|text| memmem::find(&reply.body, text).is_some());
+            if known.reply.as_ref().is_some_and(holds) {
+                self.bytes -= known.bytes();
+                (known.reply, known.run) = (None, None);
+            }
+        }
+        behind.pop().filter(|_| behind.len() + 1 == limit).map(|(_, key)| key)
     }
 
     /// Forgets old requests, the oldest first.

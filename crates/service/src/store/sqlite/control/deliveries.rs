@@ -2,7 +2,7 @@
 
 use super::events::NewEvent;
 use super::writer::Tx;
-use super::{events, rows};
+use super::{events, regressions, rows};
 use crate::store::deliveries::{payload, receiver};
 use crate::store::{Delivery, DeliveryEnd, DeliveryKey, DueReceivers, Scope, StoreError};
 use docket_contract::job::Webhook;
@@ -11,11 +11,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use uuid::Uuid;
 
 const INSERT_WEBHOOK: &str = "
-    INSERT INTO webhook (seq, hook, statuses, url)
-    VALUES (?1, ?2, ?3, ?4)";
+    INSERT INTO webhook (seq, hook, statuses, url, only_regressions)
+    VALUES (?1, ?2, ?3, ?4, ?5)";
 /// By the primary key.
 const WEBHOOKS: &str = "
-    SELECT hook, url
+    SELECT hook, url, only_regressions
     FROM webhook
     WHERE seq = ?1 AND statuses & ?2 != 0";
 /// By the primary key.
@@ -74,7 +74,9 @@ pub(super) fn insert_webhooks(tx: &Tx<'_>, seq: i64, webhooks: &[Webhook]) -> Re
     for (hook, webhook) in (0_u8..).zip(webhooks) {
         let wanted = Status::ALL.into_iter().filter(|status| webhook.wants(*status));
         let statuses = wanted.fold(0_i64, |bits, status| bits | bit(status));
-        tx.connection.prepare_cached(INSERT_WEBHOOK)?.execute(params![seq, hook, statuses, webhook.url])?;
+        let only_regressions = webhook.tells_regressions_only();
+        let row = params![seq, hook, statuses, webhook.url, only_regressions];
+        tx.connection.prepare_cached(INSERT_WEBHOOK)?.execute(row)?;
     }
     Ok(())
 }
@@ -83,7 +85,7 @@ fn bit(status: Status) -> i64 {
     1 << status.number()
 }
 
-/// Leaves a delivery for each webhook that wants to be told of an event. A job without webhooks costs one look at an
+/// Leaves a delivery, or a check, for each webhook that wants to be told of an event. A job without webhooks costs one look at an
 /// index.
 pub(super) fn insert(tx: &mut Tx<'_>, id: i64, new: &NewEvent<'_>) -> Result<(), StoreError> {
     let mut webhooks = tx.connection.prepare_cached(WEBHOOKS)?;
@@ -91,6 +93,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, id: i64, new: &NewEvent<'_>) -> Result<(),
     let mut webhooks = webhooks.query(params![new.seq, bit(new.to)])?;
     while let Some(webhook) = webhooks.next()? {
         let (hook, url): (u8, String) = (webhook.get(0)?, webhook.get(1)?);
+        let only_regressions: bool = webhook.get(2)?;
         let (job, body) = match &told {
             Some(told) => told,
             None => {
@@ -99,6 +102,10 @@ pub(super) fn insert(tx: &mut Tx<'_>, id: i64, new: &NewEvent<'_>) -> Result<(),
                 told.insert((job.job.id, body))
             }
         };
+        if only_regressions {
+            regressions::insert(tx, id, new, (hook, &url), (*job, body))?;
+            continue;
+        }
         tx.connection.prepare_cached(INSERT)?.execute(params![
             id,
             hook,

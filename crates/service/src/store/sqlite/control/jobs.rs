@@ -4,6 +4,7 @@ use super::attachments;
 use super::counts::Owner;
 use super::deliveries;
 use super::events::{self, NewEvent};
+use super::names;
 use super::queue;
 use super::rows::{self, Place};
 use super::writer::Tx;
@@ -16,9 +17,10 @@ use rusqlite::{Connection, params};
 
 const INSERT: &str = "
     INSERT INTO job (
-        id, organization, user, type, storage, status, rank, created_at, modified_at, tagged, executor, ttl
+        id, organization, user, type, storage, status, rank, created_at, modified_at, tagged, executor, ttl, schedule,
+        slot
     )
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13)
     ON CONFLICT (id) DO NOTHING";
 const INSERT_BODY: &str = "
     INSERT INTO job_body (seq, spec, rerun_of, rerun_failed)
@@ -136,6 +138,8 @@ fn insert_row(tx: &mut Tx<'_>, new: &NewJob, spec: &str) -> Result<Option<i64>, 
         !new.spec.tags.is_empty(),
         new.spec.executor.unwrap_or_default().number(),
         new.spec.ttl_seconds_after_finished,
+        new.scheduled.as_ref().map(|scheduled| scheduled.by.0.as_bytes()),
+        new.scheduled.map(|scheduled| scheduled.slot.as_millis()),
     ])?;
     if inserted == 0 {
         return Ok(None);
@@ -266,4 +270,23 @@ pub(super) fn noted_storages(connection: &Connection, id: JobId) -> Result<Vec<S
     let mut statement = connection.prepare_cached(NOTED_STORAGES)?;
     let storages = statement.query_map(params![place.seq], |row| row.get(0))?;
     Ok(storages.collect::<Result<_, _>>()?)
+}
+
+/// Those of some jobs that have a type: a look at each.
+pub(super) fn of_type(
+    connection: &Connection,
+    scope: &Scope,
+    mut ids: Vec<JobId>,
+    job_type: &str,
+) -> Result<Vec<JobId>, StoreError> {
+    let Some(job_type) = names::find(connection, job_type)? else { return Ok(Vec::new()) };
+    let mut failed = None;
+    ids.retain(|id| match rows::find(connection, scope, *id) {
+        Ok(place) => failed.is_none() && place.is_some_and(|place| place.owner.job_type == job_type),
+        Err(error) => {
+            failed.get_or_insert(error);
+            false
+        }
+    });
+    failed.map_or(Ok(ids), Err)
 }

@@ -1,10 +1,11 @@
-//! The control plane in one SQLite file: jobs, keys and idempotency records.
+//! The control plane in one SQLite file: jobs, scheduled jobs, keys and idempotency records.
 //!
 //! Writes go through one thread that commits those that arrive together at once (`writer`); reads use a few connections
 //! beside it (`readers`). Lists are merged from ordered walks of indexes (`plan`, `walks`, `list`). It decides nothing
 //! about jobs: statuses and conditions come in with the calls.
 
 mod attachments;
+pub mod check;
 mod connection;
 mod counts;
 mod deliveries;
@@ -17,8 +18,11 @@ mod names;
 mod plan;
 mod queue;
 mod readers;
+mod regressions;
 mod requests;
+mod retention;
 mod rows;
+mod schedules;
 #[cfg(test)]
 mod tests;
 mod transitions;
@@ -31,12 +35,12 @@ use self::readers::Readers;
 use self::writer::{Tx, Writer};
 use crate::store::queue::{self as turns, Due, Limits, Resolved};
 use crate::store::{
-    Attached, Changed, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueReceivers, EventPage, Idempotency,
-    IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError, StoredAttachment,
-    StoredEvent, StoredJob, StoredKey, StoredReply, Transition, Wanted, WorkerClaim,
+    Attached, Changed, CheckEnd, ControlStore, Delivery, DeliveryEnd, DeliveryKey, DueChecks, DueReceivers, EventPage,
+    Idempotency, IdempotencyKey, JobChange, JobList, JobQuery, NewAttachment, NewJob, Scope, StoreError,
+    StoredAttachment, StoredEvent, StoredJob, StoredKey, StoredReply, Transition, Unmeasured, Wanted, WorkerClaim,
 };
 use async_trait::async_trait;
-use docket_contract::job::ExecutorKind;
+use docket_contract::job::{ExecutorKind, Figures};
 use docket_contract::{JobId, Timestamp};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -148,6 +152,14 @@ impl ControlStore for SqliteControl {
         self.writer.write((), move |tx, ()| turns::resolve(tx, now, step)).await
     }
 
+    async fn unmeasured_jobs(&self, after: u64, limit: usize) -> Result<Vec<Unmeasured>, StoreError> {
+        self.readers.read(move |connection| queue::unmeasured(connection, after, limit)).await
+    }
+
+    async fn measure(&self, measured: Vec<(JobId, Figures)>) -> Result<(), StoreError> {
+        self.writer.write((), move |tx, ()| queue::measure(tx, &measured)).await
+    }
+
     async fn release_due(&self, now: Timestamp, step: usize) -> Result<Due, StoreError> {
         self.writer.write((), move |tx, ()| turns::due(tx, now, step)).await
     }
@@ -221,6 +233,18 @@ impl ControlStore for SqliteControl {
         self.writer.new_deliveries()
     }
 
+    async fn due_checks(&self, now: Timestamp, limit: usize) -> Result<DueChecks, StoreError> {
+        self.readers.read(move |connection| regressions::due(connection, now, limit)).await
+    }
+
+    async fn end_check(&self, key: DeliveryKey, end: CheckEnd) -> Result<(), StoreError> {
+        self.writer.write(end, move |tx, end| regressions::end(tx, key, end)).await
+    }
+
+    async fn previous_run(&self, id: JobId) -> Result<Option<JobId>, StoreError> {
+        self.readers.read(move |connection| regressions::previous_run(connection, id)).await
+    }
+
     async fn delete_job(&self, scope: &Scope, id: JobId) -> Result<Changed, StoreError> {
         let scope = scope.clone();
         self.writer.write((), move |tx, ()| jobs::delete(tx, &scope, id)).await
@@ -270,6 +294,11 @@ impl ControlStore for SqliteControl {
         self.readers.read(move |connection| jobs::noted_storages(connection, id)).await
     }
 
+    async fn jobs_of_type(&self, scope: &Scope, ids: Vec<JobId>, job_type: &str) -> Result<Vec<JobId>, StoreError> {
+        let (scope, job_type) = (scope.clone(), job_type.to_owned());
+        self.readers.read(move |connection| jobs::of_type(connection, &scope, ids, &job_type)).await
+    }
+
     async fn begin_request(&self, key: &IdempotencyKey, id: JobId, now: Timestamp) -> Result<Idempotency, StoreError> {
         let key = key.clone();
         self.writer.write((), move |tx, ()| requests::begin(tx, &key, id, now)).await
@@ -282,6 +311,23 @@ impl ControlStore for SqliteControl {
 
     async fn forget_requests(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.writer.write((), move |tx, ()| requests::forget(tx, before, limit)).await
+    }
+
+    async fn forget_answers(
+        &self,
+        organization: &str,
+        texts: Arc<[Vec<u8>]>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Option<String>, StoreError> {
+        let (of, after) = (organization.to_owned(), after.to_owned());
+        let find = move |connection: &_| requests::find(connection, &of, &texts, &after, limit);
+        let requests::Found { keys, next } = self.readers.read(find).await?;
+        if !keys.is_empty() {
+            let organization = organization.to_owned();
+            self.writer.write((), move |tx, ()| requests::forget_answers(tx, &organization, &keys)).await?;
+        }
+        Ok(next)
     }
 
     async fn insert_key(&self, key: StoredKey) -> Result<(), StoreError> {

@@ -8,10 +8,10 @@ use super::rows;
 use super::transitions;
 use super::workers;
 use super::writer::Tx;
-use crate::store::queue::{self, Dependent, Gate, GateKind, Left, Move, Reads, Rows, Wait};
-use crate::store::{Scope, StoreError, StoredJob};
+use crate::store::queue::{self, Dependent, Gate, GateKind, Left, Move, Open, Reads, Rows, Upstream, Wait};
+use crate::store::{Scope, StoreError, StoredJob, Unmeasured};
 use docket_contract::history::Actor;
-use docket_contract::job::{DependencyCondition, ExecutorKind};
+use docket_contract::job::{DependencyCondition, ExecutorKind, Figures, Share};
 use docket_contract::{JobId, Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use uuid::Uuid;
@@ -39,6 +39,18 @@ fn condition(row: &Row<'_>, column: usize) -> rusqlite::Result<DependencyConditi
     queue::condition_from_number(number).ok_or_else(|| unknown(column, number))
 }
 
+fn most_failed(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Share>> {
+    let Some(number) = row.get::<_, Option<u32>>(column)? else { return Ok(None) };
+    let range = || rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number));
+    Share::from_billionths(number).map(Some).ok_or_else(range)
+}
+
+fn figures(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Figures>> {
+    let failed: Option<i64> = row.get(column)?;
+    let total: Option<i64> = row.get(column + 1)?;
+    Ok(failed.zip(total).map(|(failed, total)| Figures { failed: failed as u64, total: total as u64 }))
+}
+
 fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<GateKind> {
     let number = number(row, column)?;
     GateKind::from_number(number).ok_or_else(|| unknown(column, number))
@@ -56,10 +68,12 @@ fn gate(row: &Row<'_>) -> rusqlite::Result<Gate> {
 impl Reads for Connection {
     type Key = i64;
 
-    fn dependencies(&self, key: i64) -> Result<Vec<(JobId, DependencyCondition)>, StoreError> {
+    fn dependencies(&self, key: i64) -> Result<Vec<Open>, StoreError> {
         let mut statement = self.prepare_cached(DEPENDENCIES)?;
-        let open =
-            statement.query_map(params![key], |row| Ok((JobId(Uuid::from_bytes(row.get(0)?)), condition(row, 1)?)))?;
+        let open = statement.query_map(params![key], |row| {
+            let id = JobId(Uuid::from_bytes(row.get(0)?));
+            Ok(Open { id, condition: condition(row, 1)?, most_failed: most_failed(row, 2)? })
+        })?;
         Ok(open.collect::<Result<_, _>>()?)
     }
 
@@ -77,7 +91,7 @@ impl Reads for Connection {
 impl Reads for Tx<'_> {
     type Key = i64;
 
-    fn dependencies(&self, key: i64) -> Result<Vec<(JobId, DependencyCondition)>, StoreError> {
+    fn dependencies(&self, key: i64) -> Result<Vec<Open>, StoreError> {
         self.connection.dependencies(key)
     }
 
@@ -225,8 +239,9 @@ impl Rows for Tx<'_> {
         Ok(gates.collect::<Result<_, _>>()?)
     }
 
-    fn depend(&mut self, key: i64, on: i64, condition: DependencyCondition) -> Result<(), StoreError> {
-        let row = params![key, on, queue::condition_number(condition)];
+    fn depend(&mut self, on: i64, dependent: Dependent<i64>) -> Result<(), StoreError> {
+        let Dependent { key, condition, most_failed } = dependent;
+        let row = params![key, on, queue::condition_number(condition), most_failed.map(Share::billionths)];
         self.connection.prepare_cached(DEPEND)?.execute(row)?;
         self.connection.prepare_cached(FOLLOW)?.execute(params![on])?;
         Ok(())
@@ -235,13 +250,13 @@ impl Rows for Tx<'_> {
     fn dependents(&mut self, on: i64, limit: usize) -> Result<Vec<Dependent<i64>>, StoreError> {
         let mut statement = self.connection.prepare_cached(DEPENDENTS)?;
         let edges = statement.query_map(params![on, bound(limit)], |row| {
-            Ok(Dependent { key: row.get(0)?, condition: condition(row, 1)? })
+            Ok(Dependent { key: row.get(0)?, condition: condition(row, 1)?, most_failed: most_failed(row, 2)? })
         })?;
         Ok(edges.collect::<Result<_, _>>()?)
     }
 
     fn fulfil(&mut self, on: i64, dependent: Dependent<i64>) -> Result<bool, StoreError> {
-        let Dependent { key, condition } = dependent;
+        let Dependent { key, condition, .. } = dependent;
         let edge = params![key, on, queue::condition_number(condition)];
         self.connection.prepare_cached(FULFIL)?.execute(edge)?;
         Ok(self.connection.prepare_cached(DEPENDS)?.exists(params![key])?)
@@ -252,10 +267,21 @@ impl Rows for Tx<'_> {
         Ok(())
     }
 
-    fn ended_upstream(&mut self) -> Result<Option<(i64, JobId, Status)>, StoreError> {
+    fn figures(&mut self, key: i64) -> Result<Option<Figures>, StoreError> {
+        Ok(self.connection.prepare_cached(FIGURES)?.query_row(params![key], |row| figures(row, 0))?)
+    }
+
+    fn await_figures(&mut self, on: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached(AWAIT_FIGURES)?.execute(params![on])?;
+        Ok(())
+    }
+
+    fn ended_upstream(&mut self) -> Result<Option<Upstream<i64>>, StoreError> {
         let mut statement = self.connection.prepare_cached(ENDED_UPSTREAM)?;
-        let found = statement
-            .query_row([], |row| Ok((row.get(0)?, JobId(Uuid::from_bytes(row.get(1)?)), rows::status(row, 2)?)));
+        let found = statement.query_row([], |row| {
+            let id = JobId(Uuid::from_bytes(row.get(1)?));
+            Ok(Upstream { key: row.get(0)?, id, status: rows::status(row, 2)?, figures: figures(row, 3)? })
+        });
         Ok(found.optional()?)
     }
 
@@ -310,4 +336,23 @@ pub(super) fn expired(connection: &Connection, now: Timestamp, limit: usize) -> 
     let keys = statement.query_map(params![now.as_millis(), bound(limit)], |row| row.get(0))?;
     let keys = keys.collect::<Result<Vec<i64>, _>>()?;
     keys.into_iter().map(|key| rows::read(connection, key)).collect()
+}
+
+/// Ended jobs whose results are to be counted, behind a position.
+pub(super) fn unmeasured(connection: &Connection, after: u64, limit: usize) -> Result<Vec<Unmeasured>, StoreError> {
+    let mut statement = connection.prepare_cached(UNMEASURED)?;
+    let jobs = statement.query_map(params![after as i64, bound(limit)], |row| {
+        let id = JobId(Uuid::from_bytes(row.get(2)?));
+        Ok(Unmeasured { position: row.get::<_, i64>(0)? as u64, organization: row.get(1)?, id })
+    })?;
+    Ok(jobs.collect::<Result<_, _>>()?)
+}
+
+/// Writes what the results of ended jobs came to.
+pub(super) fn measure(tx: &mut Tx<'_>, measured: &[(JobId, Figures)]) -> Result<(), StoreError> {
+    let mut statement = tx.connection.prepare_cached(MEASURE)?;
+    for (id, figures) in measured {
+        statement.execute(params![id.0.as_bytes(), figures.failed as i64, figures.total as i64])?;
+    }
+    Ok(())
 }

@@ -3,7 +3,8 @@
 use super::writer::Tx;
 use crate::store::{Idempotency, IdempotencyKey, StoreError, StoredReply};
 use docket_contract::{JobId, Timestamp};
-use rusqlite::{Row, params};
+use memchr::memmem;
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 /// By `request_by_key`, as all of the following.
@@ -30,6 +31,16 @@ const LET_GO: &str = "
 const FORGET: &str = "
     DELETE FROM request
     WHERE organization = ?1 AND key = ?2 AND hash = ?3 AND run = ?4 AND status IS NULL";
+const ANSWERS: &str = "
+    SELECT key, body
+    FROM request INDEXED BY request_by_key
+    WHERE organization = ?1 AND key > ?2
+    ORDER BY key
+    LIMIT ?3";
+const FORGET_ANSWER: &str = "
+    UPDATE request
+    SET run = NULL, status = NULL, media_type = NULL, body = NULL
+    WHERE organization = ?1 AND key = ?2 AND status IS NOT NULL";
 /// By `request_by_age`.
 const FORGET_OLD: &str = "
     DELETE FROM request
@@ -101,6 +112,46 @@ pub(super) fn end(tx: &mut Tx<'_>, key: &IdempotencyKey, reply: Option<&StoredRe
 pub(super) fn forget(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     Ok(tx.connection.prepare_cached(FORGET_OLD)?.execute(params![before.as_millis(), limit])?)
+}
+
+/// Requests whose kept answers hold what was looked for.
+pub(super) struct Found {
+    pub(super) keys: Vec<String>,
+    /// Behind which key the next step begins; none at the end.
+    pub(super) next: Option<String>,
+}
+
+/// Looks for texts in the kept answers of an organization.
+pub(super) fn find(
+    connection: &Connection,
+    organization: &str,
+    texts: &[Vec<u8>],
+    after: &str,
+    limit: usize,
+) -> Result<Found, StoreError> {
+    let texts: Vec<_> = texts.iter().map(memmem::Finder::new).collect();
+    let (mut keys, mut last, mut looked) = (Vec::new(), None, 0);
+    let mut statement = connection.prepare_cached(ANSWERS)?;
+    let mut rows = statement.query(params![organization, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        let (key, body): (String, _) = (row.get(0)?, row.get_ref(1)?.as_blob_or_null().map_err(rusqlite::Error::from)?);
+        if body.is_some_and(|body| texts.iter().any(|text| text.find(body).is_some())) {
+            keys.push(key.clone());
+        }
+        (last, looked) = (Some(key), looked + 1);
+    }
+    Ok(Found { keys, next: last.filter(|_| looked == limit) })
+}
+
+/// Forgets answers, so that nothing of them is left in the database's pages; the write-ahead log holds them until it is
+/// written over.
+pub(super) fn forget_answers(tx: &mut Tx<'_>, organization: &str, keys: &[String]) -> Result<(), StoreError> {
+    tx.connection.pragma_update(None, "secure_delete", true)?;
+    let forgotten = keys
+        .iter()
+        .try_for_each(|key| tx.connection.prepare_cached(FORGET_ANSWER)?.execute(params![organization, key]).map(drop));
+    tx.connection.pragma_update(None, "secure_delete", false)?;
+    Ok(forgotten?)
 }
 
 fn known(row: &Row<'_>) -> rusqlite::Result<Known> {

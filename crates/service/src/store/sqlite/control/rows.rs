@@ -5,7 +5,7 @@ use super::counts::Owner;
 use super::queue;
 use crate::store::queue::explain;
 use crate::store::{CancelRequest, Scope, StoreError, StoredJob, WorkerLease};
-use docket_contract::{Job, JobId, Status, Timestamp};
+use docket_contract::{Job, JobId, ScheduledJobId, Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ macro_rules! stored {
             SELECT json_group_array(json_array(f.name, f.content_type, f.size, f.created_at))
             FROM attachment AS f
             WHERE f.seq = j.seq
-        )
+        ), j.schedule, j.slot
     FROM job AS j
         JOIN job_body AS b ON b.seq = j.seq
         JOIN name AS o ON o.id = j.organization
@@ -107,6 +107,8 @@ pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<StoredJob> {
         result_data: row.get(16)?,
         rerun_of: row.get::<_, Option<[u8; 16]>>(17)?.map(|id| JobId(Uuid::from_bytes(id))),
         only_failed_records: row.get(18)?,
+        scheduled_job_id: row.get::<_, Option<[u8; 16]>>(26)?.map(|id| ScheduledJobId(Uuid::from_bytes(id))),
+        scheduled_for: time(row, 27)?,
         attachments: attachments::gathered(row, 25)?,
     };
     Ok(StoredJob { organization: row.get(1)?, job, claimed: row.get(5)?, followed: row.get(20)?, cancel, lease })

@@ -4,10 +4,12 @@
 
 mod disk;
 mod kill;
+mod retention;
+mod schedules;
 
 use super::SqliteControl;
-use crate::store::ControlStore;
-use crate::store::conformance::control::{Fixture, control_suite};
+use crate::store::conformance::control::{Fixture, at, control_suite, new_id};
+use crate::store::{ControlStore, Idempotency, IdempotencyKey, StoredReply};
 use async_trait::async_trait;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,3 +40,25 @@ impl Fixture for File {
 }
 
 control_suite!(File::new());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forgotten_answer_leaves_nothing_in_the_file() {
+    const TEXT: &[u8] = b"a text that stands nowhere else";
+    let file = File::new();
+    let holds_it = || memchr::memmem::find(&std::fs::read(file.path()).unwrap(), TEXT).is_some();
+    let key = IdempotencyKey { organization: "a".into(), key: "k".into(), request_hash: [7; 32], run: new_id() };
+    for forget in [false, true] {
+        let store = file.open().await;
+        if forget {
+            assert_eq!(store.forget_answers("a", [TEXT.to_vec()].into(), "", 10).await.unwrap(), None);
+        } else {
+            let reply = StoredReply { status: 200, media_type: "text/plain".into(), body: TEXT.repeat(100) };
+            assert!(matches!(store.begin_request(&key, new_id(), at(0)).await.unwrap(), Idempotency::Proceed(_)));
+            store.end_request(&key, Some(reply)).await.unwrap();
+        }
+        store.close().await;
+        let log = rusqlite::Connection::open(file.path()).unwrap();
+        log.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        assert_eq!(holds_it(), !forget);
+    }
+}

@@ -4,13 +4,14 @@
 //! [`Draft::save`] puts them into the segment, one buffer behind the other.
 
 use super::index_runs::{Entry, save_pending};
-use super::keys::{Hashes, Kind, Tag, index_key, revision_key, row_id};
+use super::keys::{Hashes, Tag, id_key, identity_key, record_of, revision_key, row_id};
 use super::pack::{Head, PACK_ROWS};
 use super::revisions;
 use super::segment::{Segment, pad};
 use super::sql;
-use crate::store::StoreError;
-use docket_contract::{JobId, Timestamp};
+use crate::store::body::Body;
+use crate::store::{SetOwner, StoreError};
+use docket_contract::Timestamp;
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 
@@ -57,6 +58,25 @@ struct OpenPack {
     rows: usize,
 }
 
+/// Where the newest body of a row stands.
+#[derive(Clone, Copy, Debug)]
+pub enum Newest {
+    /// In its pack.
+    Packed,
+    /// At this place of the segment.
+    Revised(u64),
+    /// Written by this transaction: it begins there in the buffer of revisions.
+    Drafted(u64),
+}
+
+/// A row that is there already.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    pub sequence: u64,
+    pub tag: Tag,
+    pub newest: Newest,
+}
+
 /// What a transaction will have changed.
 #[derive(Default)]
 pub struct Draft {
@@ -64,11 +84,13 @@ pub struct Draft {
     pub last_pending: i64,
     /// Where the segment ends; moved by [`Draft::save`].
     pub end: u64,
-    pub sets: HashMap<JobId, u64>,
+    pub sets: HashMap<SetOwner, u64>,
     pub sources: HashMap<String, u64>,
-    pub deleted: Vec<JobId>,
-    /// Rows written, by set and identity: sequence and newest tag.
-    pub rows: HashMap<(u64, [u8; 16]), (u64, Tag)>,
+    deleted: Vec<SetOwner>,
+    /// Whether the sets of all jobs were deleted.
+    jobs_deleted: bool,
+    /// Rows written, by set and identity.
+    pub rows: HashMap<(u64, [u8; 16]), Known>,
     /// What the index is to learn after the commit.
     pub entries: Vec<Entry>,
     /// The last region of each set that wrote: where it begins and ends.
@@ -77,13 +99,15 @@ pub struct Draft {
     now: Timestamp,
     created: Buffer,
     revised: Buffer,
-    /// The rows of the revisions, and where those begin in their buffer.
-    revisions: Vec<(u64, u64)>,
+    /// The rows of the revisions, where those begin in their buffer, and what they follow.
+    revisions: Vec<(u64, u64, Newest)>,
     pack: Option<OpenPack>,
     /// Entries that packs do not tell.
     pending: Vec<Entry>,
     counts: HashMap<(u64, Tag), i64>,
     last_sequences: HashMap<u64, u64>,
+    /// Sets of which rows were written again, with the sequence that was next then.
+    last_revised: HashMap<u64, u64>,
 }
 
 impl Draft {
@@ -104,7 +128,7 @@ impl Draft {
         connection: &Connection,
         hashes: &Hashes,
         head: Head,
-        body: &[u8],
+        body: Body<'_>,
     ) -> Result<u64, StoreError> {
         if self.pack.as_ref().is_some_and(|pack| pack.rows == PACK_ROWS) {
             self.end(connection)?;
@@ -114,28 +138,38 @@ impl Draft {
         let pack = self.pack.get_or_insert_with(new);
         head.write(&mut pack.heads);
         pack.rows += 1;
-        self.created.bytes.extend_from_slice(body);
+        body.write(&mut self.created.bytes);
         self.next_sequence += 1;
+        let (set_no, record) = (self.set_no, record_of(&hashes.identity));
+        self.entries.push(Entry::new(identity_key(&hashes.identity, set_no), sequence));
+        self.entries.push(Entry::new(head.tag.key(set_no), sequence));
         let ids = [hashes.business_partner, hashes.external_id].into_iter().flatten();
-        let keys = [index_key(Kind::Identity, &hashes.identity), head.tag.key(self.set_no)].into_iter().chain(ids);
-        self.entries.extend(keys.map(|key| Entry { key, sequence }));
+        self.entries.extend(ids.map(|head| Entry { key: id_key(head, set_no), sequence, record }));
         *self.counts.entry((self.set_no, head.tag)).or_default() += 1;
         self.last_sequences.insert(self.set_no, sequence);
         Ok(sequence)
     }
 
-    /// Adds a revision of a row, and what its tag was and is.
-    pub fn revise(&mut self, sequence: u64, (old, tag): (Tag, Tag), body: &[u8]) {
+    /// Adds a revision of a row; answers what the row is then.
+    pub fn revise(&mut self, known: Known, tag: Tag, body: Body<'_>) -> Known {
+        let Known { sequence, tag: old, newest } = known;
         let start = revisions::write(&mut self.revised.bytes, sequence, tag, self.now, body);
-        self.revisions.push((sequence, start));
+        self.revisions.push((sequence, start, newest));
+        self.last_revised.insert(self.set_no, self.next_sequence);
         if tag != old {
             *self.counts.entry((self.set_no, old)).or_default() -= 1;
             *self.counts.entry((self.set_no, tag)).or_default() += 1;
         }
         let key = tag.key(self.set_no);
         if key != old.key(self.set_no) {
-            self.pending.push(Entry { key, sequence });
+            self.pending.push(Entry::new(key, sequence));
         }
+        Known { sequence, tag, newest: Newest::Drafted(start) }
+    }
+
+    /// Counts a row out that is removed.
+    pub fn uncount(&mut self, set_no: u64, tag: Tag) {
+        *self.counts.entry((set_no, tag)).or_default() -= 1;
     }
 
     /// Closes the pack of the rows that were added last.
@@ -148,11 +182,28 @@ impl Draft {
         Ok(())
     }
 
-    /// The set of a job was deleted. What was written to it before stays until it is purged.
-    pub fn forget(&mut self, job: JobId, set_no: u64) {
-        self.sets.remove(&job);
+    /// The set of an owner was deleted. What was written to it before stays until it is purged.
+    pub fn forget(&mut self, owner: SetOwner, set_no: u64) {
+        self.sets.remove(&owner);
         self.last_sequences.remove(&set_no);
-        self.deleted.push(job);
+        self.last_revised.remove(&set_no);
+        self.deleted.push(owner);
+    }
+
+    /// The sets of all jobs were deleted.
+    pub fn forget_jobs(&mut self) {
+        self.sets.retain(|owner, _| matches!(owner, SetOwner::Log(_)));
+        self.jobs_deleted = true;
+    }
+
+    /// Whether a set that was there before this transaction is gone.
+    pub fn is_deleted(&self, owner: SetOwner) -> bool {
+        self.jobs_deleted && matches!(owner, SetOwner::Job(_)) || self.deleted.contains(&owner)
+    }
+
+    /// Whether any set is gone.
+    pub fn has_deleted(&self) -> bool {
+        self.jobs_deleted || !self.deleted.is_empty()
     }
 
     pub fn save_counts(&mut self, connection: &Connection) -> Result<(), StoreError> {
@@ -179,12 +230,22 @@ impl Draft {
             return Err(StoreError::Internal("the file of bodies has its largest size".to_owned()));
         }
         let place = |start: u64| revisions::place_of(middle + start);
-        let revisions = self.revisions.drain(..);
-        self.pending.extend(revisions.map(|(row, at)| Entry { key: revision_key(row), sequence: place(at) }));
+        for (row, at, newest) in self.revisions.drain(..) {
+            let before = match newest {
+                Newest::Packed => revisions::PACKED,
+                Newest::Revised(place) => place,
+                Newest::Drafted(start) => place(start),
+            };
+            revisions::link(&mut self.revised.bytes, at, before);
+            self.pending.push(Entry::new(revision_key(row), place(at)));
+        }
         self.last_pending = save_pending(connection, &self.pending, self.last_pending)?;
         self.entries.append(&mut self.pending);
         for (set_no, last) in &self.last_sequences {
             connection.prepare_cached(sql::SET_LAST_SEQUENCE)?.execute([*set_no as i64, *last as i64])?;
+        }
+        for (set_no, next) in &self.last_revised {
+            connection.prepare_cached(sql::SET_LAST_REVISED)?.execute([*set_no as i64, *next as i64])?;
         }
         if self.end == start {
             return Ok(());

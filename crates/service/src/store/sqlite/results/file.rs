@@ -6,14 +6,16 @@
 use super::ResultsOptions;
 use super::index_runs::{FilterMemory, Index, Maintenance};
 use super::keys::Hasher;
+use super::purge_lock::PurgeLock;
 use super::queue::Queue;
-use super::readers::Readers;
+use super::readers::{Readers, WipeLock};
 use super::segment::Segment;
 use super::sql;
 use super::tidier::{Tidier, Wake};
 use super::writer::Writer;
 use crate::store::sqlite::connection::{damaged, open_writer};
 use crate::store::{StorageKey, StoreError};
+use refinery::error::Kind;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs;
@@ -24,9 +26,12 @@ use std::thread::JoinHandle;
 /// The database in a storage's directory.
 pub const FILE: &str = "results.db";
 /// "DkRs": marks a file of results.
-const APPLICATION_ID: i32 = 0x446b_5273;
+pub const APPLICATION_ID: i32 = 0x446b_5273;
 /// A pack of rows or a block of an index run fills one.
 pub const PAGE_SIZE: u32 = 4096;
+
+/// How hashes and index entries are made. A file with another number can't be read.
+const LAYOUT: i64 = 2;
 
 mod migrations {
     refinery::embed_migrations!("src/store/sqlite/results/migrations");
@@ -69,8 +74,10 @@ impl StorageFile {
         Segment::create(directory)?;
         let mut connection = open_writer(&directory.join(FILE), true, PAGE_SIZE, 256, 0)?;
         migrate(&mut connection)?;
-        connection
-            .execute(sql::INSERT_STORAGE, params![key.organization, key.storage_id, secret.as_slice(), base as i64])?;
+        connection.execute(
+            sql::INSERT_STORAGE,
+            params![key.organization, key.storage_id, secret.as_slice(), base as i64, LAYOUT],
+        )?;
         connection.execute(sql::INSERT_PROGRESS, [])?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         // The last connection moves the log into the file and removes it.
@@ -105,8 +112,10 @@ impl StorageFile {
         let wake = Wake::default();
         let log = (options.log_pages, options.log_pages_limit);
         let writer = Writer::new(connection, index.clone(), segment.clone(), wake.clone(), log)?;
-        let tidier = Tidier::new(second, segment.clone(), maintenance, queue.clone(), wake.clone());
-        let readers = Readers::new(path, options.reader_cache_kib, options.readers);
+        let purge_lock = PurgeLock::open(directory)?;
+        let locks = (purge_lock, WipeLock::default());
+        let readers = Readers::new(path, options.reader_cache_kib, options.readers, locks.1.clone());
+        let tidier = Tidier::new(second, segment.clone(), locks, maintenance, queue.clone(), wake.clone());
         let file = Self { base, hasher, index, segment, queue, readers, wake, threads: Mutex::new(None) };
         let queue = file.queue.clone();
         let writer = thread("results-writer", move || writer.run(&queue))?;
@@ -158,6 +167,9 @@ fn thread<T: Send + 'static>(
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrations::migrations::runner().run(connection).map(drop).map_err(|error| {
+        if matches!(error.kind(), Kind::DivergentVersion(..) | Kind::MissingVersion(_)) {
+            return damaged(&format!("its layout is that of another version of the server: {error}"));
+        }
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
             if let Some(rusqlite::Error::SqliteFailure(failure, text)) = error.downcast_ref() {
@@ -180,10 +192,13 @@ fn identify(connection: &Connection, key: &StorageKey) -> Result<(u64, [u8; 32])
     let row = connection
         .query_row(sql::STORAGE, [], |row| {
             let names: (String, String) = (row.get(0)?, row.get(1)?);
-            Ok((names, row.get::<_, [u8; 32]>(2)?, row.get::<_, i64>(3)?))
+            Ok((names, row.get::<_, [u8; 32]>(2)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
         })
         .optional()?;
-    let ((organization, storage_id), secret, base) = row.ok_or_else(|| damaged("the file names no storage"))?;
+    let ((organization, storage_id), secret, base, layout) = row.ok_or_else(|| damaged("the file names no storage"))?;
+    if layout != LAYOUT {
+        return Err(damaged("its layout is that of another version of the server"));
+    }
     if (&organization, &storage_id) != (&key.organization, &key.storage_id) {
         return Err(damaged("the file holds another storage"));
     }

@@ -3,6 +3,9 @@
 //! A pack is up to [`PACK_ROWS`] rows of one set that follow each other, in sequence and in the segment: one row of the
 //! table `packs`, which fills a page. Of each row it holds a head: identity, tag, time and length. A pack is never
 //! changed when a row of it is written again: see `revisions.rs`.
+//!
+//! Of a row that was removed the head keeps the length only, so that the others are found where they stand. A pack of
+//! which all rows were removed may become one head: one removed row that is as long as all of them.
 
 use super::keys::{MAX_SEQUENCE, Tag, row_id, sequence_of};
 use super::sql;
@@ -26,7 +29,19 @@ pub struct Head {
     pub length: u32,
 }
 
+/// In place of the tag of a row that was removed: no data source has so high a number.
+const REMOVED: Tag = Tag(u64::MAX);
+
 impl Head {
+    /// What is left of a row that was removed.
+    fn removed(length: u32) -> Self {
+        Self { identity: [0; 16], tag: REMOVED, length }
+    }
+
+    fn is_removed(&self) -> bool {
+        self.tag == REMOVED
+    }
+
     /// Appends it to the heads of a pack.
     pub fn write(&self, heads: &mut Vec<u8>) {
         heads.extend_from_slice(&self.identity);
@@ -48,7 +63,6 @@ pub struct Pack<'a> {
     /// The sequence of its first row.
     pub first: u64,
     pub created_at: Timestamp,
-    /// Where its first body stands.
     offset: u64,
     heads: &'a [[u8; HEAD_BYTES]],
 }
@@ -74,14 +88,50 @@ impl<'a> Pack<'a> {
         self.first + self.heads.len() as u64 - 1
     }
 
-    /// Its rows: sequence, head, and where the body stands.
+    /// Where its first body stands.
+    pub fn stands_at(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes of all its bodies, those of removed rows included.
+    pub fn length(&self) -> u64 {
+        self.heads.iter().map(|head| u64::from(Head::read(head).length)).sum()
+    }
+
+    /// Its rows that are there: sequence, head, and where the body stands.
     pub fn rows(&self) -> impl Iterator<Item = (u64, Head, u64)> + '_ {
+        self.all().filter(|(_, head, _)| !head.is_removed())
+    }
+
+    fn all(&self) -> impl Iterator<Item = (u64, Head, u64)> + '_ {
         let mut offset = self.offset;
         (self.first..).zip(self.heads).map(move |(sequence, head)| {
             let (head, at) = (Head::read(head), offset);
             offset = offset.saturating_add(u64::from(head.length));
             (sequence, head, at)
         })
+    }
+
+    /// Its heads without some rows, whose sequences ascend; `None` if none of them is there.
+    ///
+    /// `may_shrink` is whether the pack may become one head when no row is left.
+    pub fn without(&self, sequences: &[u64], may_shrink: bool) -> Option<Vec<u8>> {
+        let (mut heads, mut removed, mut left) = (Vec::with_capacity(self.heads.len() * HEAD_BYTES), 0, 0);
+        for (sequence, head, _) in self.all() {
+            let goes = !head.is_removed() && sequences.binary_search(&sequence).is_ok();
+            removed += usize::from(goes);
+            let head = if goes { Head::removed(head.length) } else { head };
+            left += usize::from(!head.is_removed());
+            head.write(&mut heads);
+        }
+        if left == 0
+            && may_shrink
+            && let Ok(length) = u32::try_from(self.length())
+        {
+            heads.clear();
+            Head::removed(length).write(&mut heads);
+        }
+        (removed > 0).then_some(heads)
     }
 }
 
@@ -109,7 +159,7 @@ impl<'a> PackFinder<'a> {
         Ok(Self { statement, set_no, loaded: None, heads: Vec::new() })
     }
 
-    /// The row; `None` if the set has no such row.
+    /// The row; `None` if the set has no such row (any more).
     pub fn find(&mut self, sequence: u64) -> Result<Option<Packed>, StoreError> {
         if let Some(found) = self.look(sequence)? {
             return Ok(Some(found));
@@ -130,8 +180,45 @@ impl<'a> PackFinder<'a> {
         if !(pack.first..=pack.last()).contains(&sequence) {
             return Ok(None);
         }
-        let place = (sequence - pack.first) as usize;
-        let row = pack.rows().nth(place);
+        let row = pack.all().nth((sequence - pack.first) as usize).filter(|(_, head, _)| !head.is_removed());
         Ok(row.map(|(_, head, offset)| Packed { head, created_at: pack.created_at, offset }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Rows = Vec<(u64, Head, u64)>;
+
+    proptest! {
+        #[test]
+        fn rows_stand_where_they_stood_when_others_are_removed(
+            lengths in prop::collection::vec(0u32..5000, 1..PACK_ROWS), rounds in prop::collection::vec(0u64..400, 0..200),
+            may_shrink: bool,
+        ) {
+            let (mut heads, first) = (Vec::new(), 7);
+            for (number, length) in lengths.iter().enumerate() {
+                let identity = [number as u8; 16];
+                Head { identity, tag: Tag(number as u64), length: *length }.write(&mut heads);
+            }
+            let id = row_id(3, first);
+            let pack = Pack::of(id, 5, 1000, &heads).expect("a pack");
+            let (mut expected, length): (Rows, u64) = (pack.rows().collect(), pack.length());
+            for removed in rounds.chunks(3) {
+                let mut removed = removed.to_vec();
+                removed.sort_unstable();
+                let before = expected.len();
+                expected.retain(|(sequence, ..)| removed.binary_search(sequence).is_err());
+                let pack = Pack::of(id, 5, 1000, &heads).expect("a pack");
+                let left = pack.without(&removed, may_shrink);
+                prop_assert_eq!(left.is_some(), expected.len() < before);
+                heads = left.unwrap_or(heads);
+                let pack = Pack::of(id, 5, 1000, &heads).expect("a pack");
+                prop_assert_eq!(pack.rows().collect::<Rows>(), expected.clone());
+                prop_assert_eq!((pack.length(), pack.stands_at()), (length, 1000));
+            }
+        }
     }
 }

@@ -4,24 +4,25 @@
 //! that a rare data source in a large set costs no walk. Identity filters look their ids up and check every row found:
 //! two ids may share a hash. No transaction outlives a chunk.
 //!
+//! No index knows times: packs of another time are passed over, other rows are dropped before their bodies are read. So
+//! that few rows in a very large set are no endless request, such a page ends early after a bounded number of looks.
+//!
 //! A set may go away while its page is read, and its bodies become holes. The page ends then; holes in a set that is
 //! there are damage.
 
 use super::chunks::{Buffers, CHUNK_BYTES};
 use super::file::StorageFile;
-use super::keys::{Hasher, Kind, MAX_SEQUENCE, Tag};
+use super::keys::{MAX_SEQUENCE, Tag};
 use super::readers::{Reader, in_snapshot};
-use super::sequences::Sequences;
+use super::removal;
+use super::select::{TagFilter, TimeFilter, candidates};
 use super::sql;
 use super::walk::{self, Row};
-use crate::store::encode::{Encoder, FilterIds, Text};
+use crate::store::encode::{Encoder, IdFilter};
 use crate::store::sqlite::connection::damaged;
-use crate::store::{Chunk, PageQuery, ResultFilter, SetKey, StoreError, Tally};
-use docket_contract::JobId;
+use crate::store::{Chunk, PageQuery, ResultFilter, SetKey, SetOwner, Span, StoreError, Tally};
 use docket_contract::cursor::Position;
-use docket_contract::result::ResultStatus;
 use rusqlite::{Connection, OptionalExtension};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Sequences taken from the index at a time.
@@ -30,6 +31,8 @@ const AHEAD: usize = 1024;
 const DENSE: u64 = 3;
 /// Tag keys above which a filter walks the rows: each costs a look into every run.
 const MAX_TAG_KEYS: usize = 512;
+/// What a look costs at a row that is fetched by itself, in looks at rows in order.
+const FETCH_LOOKS: usize = 8;
 
 /// How the rows of a page are found.
 enum Plan {
@@ -41,29 +44,15 @@ enum Plan {
     Ids(Vec<Row>),
 }
 
-/// Which tags pass.
-#[derive(Clone, Copy)]
-struct TagFilter {
-    source: Option<u64>,
-    status: Option<ResultStatus>,
-}
-
-impl TagFilter {
-    fn passes(self, tag: Tag) -> bool {
-        self.source.is_none_or(|source| source == tag.source())
-            && self.status.is_none_or(|status| status == tag.status())
-    }
-}
-
 /// A page, where its reading has come to.
 pub struct Page {
-    /// Results that match, on this page or not.
-    pub total: u64,
-    /// Whether one that matches stands behind the last result of the page. Known when the page has ended.
-    pub more: bool,
-    /// Tells whether the storage is still the same after its file was closed and opened.
-    pub base: u64,
-    job: JobId,
+    /// Results that match, on this page or not; `None` if that was not counted.
+    pub total: Option<u64>,
+    more: bool,
+    /// The id behind which the next page begins.
+    reached: u64,
+    base: u64,
+    owner: SetOwner,
     set_no: u64,
     after: u64,
     remaining: usize,
@@ -71,21 +60,41 @@ pub struct Page {
     punches: u64,
     plan: Plan,
     tags: TagFilter,
+    times: Option<TimeFilter>,
+    /// Rows that may still be looked at in vain before the page ends early.
+    looks: usize,
     encoder: Encoder,
     buffers: Arc<Buffers>,
-    /// Whether nothing is left to read.
-    pub ended: bool,
+    ended: bool,
 }
 
-/// The set of a job; `None` if there is none.
-fn set_no(connection: &Connection, job: JobId) -> Result<Option<u64>, StoreError> {
+/// Something that is read a chunk at a time.
+pub trait Reading: Send + 'static {
+    /// Tells whether the storage is still the same after its file was closed and opened.
+    fn base(&self) -> u64;
+
+    /// Whether nothing is left to read.
+    fn has_ended(&self) -> bool;
+
+    /// Whether a result that matches stands behind the last one. Known when the page has ended.
+    fn has_more(&self) -> bool;
+
+    /// Where the next page begins, if there is more.
+    fn reached(&self) -> Position;
+
+    /// The next part; `None` at the end.
+    fn read(&mut self, reader: &mut Reader, file: &StorageFile) -> Result<Option<Chunk>, StoreError>;
+}
+
+/// The set of an owner; `None` if there is none.
+pub fn set_no(connection: &Connection, owner: SetOwner) -> Result<Option<u64>, StoreError> {
     let mut statement = connection.prepare_cached(sql::SET_NO)?;
-    Ok(statement.query_row([job.0.as_bytes()], |row| row.get::<_, i64>(0)).optional()?.map(|no| no as u64))
+    Ok(statement.query_row([owner.to_bytes()], |row| row.get::<_, i64>(0)).optional()?.map(|no| no as u64))
 }
 
 /// The counters of a set.
-pub fn statistics(connection: &Connection, job: JobId) -> Result<Vec<Tally>, StoreError> {
-    let Some(set_no) = set_no(connection, job)? else { return Ok(Vec::new()) };
+pub fn statistics(connection: &Connection, owner: SetOwner) -> Result<Vec<Tally>, StoreError> {
+    let Some(set_no) = set_no(connection, owner)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(sql::TALLIES)?;
     let mut rows = statement.query([set_no as i64])?;
     let mut tallies = Vec::new();
@@ -102,9 +111,9 @@ pub fn statistics(connection: &Connection, job: JobId) -> Result<Vec<Tally>, Sto
 }
 
 /// The sequence of the newest row of a set.
-pub fn last_sequence(connection: &Connection, job: JobId) -> Result<Option<u64>, StoreError> {
+pub fn last_sequence(connection: &Connection, owner: SetOwner) -> Result<Option<u64>, StoreError> {
     let mut statement = connection.prepare_cached(sql::LAST_SEQUENCE)?;
-    let last = statement.query_row([job.0.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
+    let last = statement.query_row([owner.to_bytes()], |row| row.get::<_, i64>(0)).optional()?;
     Ok(last.map(|last| last as u64).filter(|last| *last > 0))
 }
 
@@ -114,38 +123,39 @@ pub fn total(connection: &Connection) -> Result<u64, StoreError> {
 }
 
 impl Page {
-    /// Counts what matches and decides how to read it; `None` when nothing does.
+    /// Counts what matches and decides how to read it; `None` when nothing does. `looks` bounds the rows that a filter by
+    /// times looks at in vain.
     pub fn open(
         reader: &mut Reader,
         file: &StorageFile,
         set: &SetKey,
         query: &PageQuery,
         buffers: Arc<Buffers>,
+        looks: usize,
     ) -> Result<Option<Self>, StoreError> {
         let connection = &reader.connection;
-        let Some(set_no) = set_no(connection, set.job)? else { return Ok(None) };
-        let mut tags = TagFilter { source: None, status: query.filter.status };
-        if let Some(name) = &query.filter.data_source_id {
-            let mut statement = connection.prepare_cached(sql::SOURCE_NO)?;
-            let Some(no) = statement.query_row([name], |row| row.get::<_, i64>(0)).optional()? else { return Ok(None) };
-            tags.source = Some(no as u64);
-        }
+        let Some(set_no) = set_no(connection, set.owner)? else { return Ok(None) };
+        let Some(tags) = TagFilter::of(connection, &query.filter)? else { return Ok(None) };
         let after = query.after.0.saturating_sub(file.base).min(MAX_SEQUENCE);
         let mut page = Self {
-            total: 0,
+            total: Some(0),
             more: false,
+            reached: query.after.0,
             base: file.base,
-            job: set.job,
+            owner: set.owner,
             set_no,
             after,
             remaining: query.limit,
             punches: file.segment.punches(),
             plan: Plan::Walk,
             tags,
+            times: TimeFilter::of(&query.filter),
+            looks: looks.max(1),
             encoder: Encoder::new(set, query.include_fields.clone()),
             buffers,
             ended: false,
         };
+        page.after = after.max(removal::first_sequence(connection, set_no)?.saturating_sub(1));
         if query.filter.has_identities() {
             let found = page.find_ids(reader, file, &query.filter);
             if page.was_lost(&reader.connection, file, &found)? {
@@ -155,51 +165,36 @@ impl Page {
         } else {
             page.count(connection)?;
         }
-        Ok((page.total > 0).then_some(page))
+        Ok((page.total != Some(0)).then_some(page))
     }
 
     fn count(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let mut statement = connection.prepare_cached(sql::COUNTERS)?;
         let mut rows = statement.query([self.set_no as i64])?;
-        let (mut all, mut keys) = (0, Vec::new());
+        let (mut all, mut total, mut keys) = (0, 0, Vec::new());
         while let Some(row) = rows.next()? {
             let (tag, count) = (Tag(row.get::<_, i64>(0)? as u64), row.get::<_, i64>(1)? as u64);
             all += count;
             if self.tags.passes(tag) {
-                self.total += count;
+                total += count;
                 keys.push(tag.key(self.set_no));
             }
         }
         keys.sort_unstable();
         keys.dedup();
-        if self.total < all && keys.len() <= MAX_TAG_KEYS {
+        if total < all && keys.len() <= MAX_TAG_KEYS {
             self.plan = Plan::Tags(keys);
         }
+        // Where nothing has the tag, no time has it either.
+        self.total = (self.times.is_none() || total == 0).then_some(total);
         Ok(())
     }
 
     fn find_ids(&mut self, reader: &mut Reader, file: &StorageFile, filter: &ResultFilter) -> Result<(), StoreError> {
         let Reader { connection, buffer, rows } = reader;
-        let mut hasher = file.hasher.clone();
-        let mut look_up = |kind, ids: &[String]| -> Result<Option<Sequences>, StoreError> {
-            if ids.is_empty() {
-                return Ok(None);
-            }
-            look_up(connection, file, &mut hasher, kind, self.job, ids).map(Some)
-        };
-        let partners = look_up(Kind::BusinessPartner, &filter.business_partner_ids)?;
-        let externals = look_up(Kind::ExternalId, &filter.external_ids)?;
-        let candidates = match (partners, externals) {
-            (Some(one), Some(other)) => one.and(&other),
-            (one, other) => one.or(other).unwrap_or_default(),
-        };
-        let ids = |ids: &'_ [String]| -> HashSet<String> { ids.iter().cloned().collect() };
-        let (partners, externals) = (ids(&filter.business_partner_ids), ids(&filter.external_ids));
-        let is_one_of = |ids: &HashSet<String>, id: &Option<Text<'_>>| match id {
-            Some(Text(id)) => ids.contains::<str>(id),
-            None => false,
-        };
-        let (mut found, mut sequences) = (Vec::new(), Vec::with_capacity(AHEAD));
+        let candidates = candidates(connection, file, self.set_no, filter)?;
+        let ids = IdFilter::new(filter);
+        let (mut found, mut total, mut sequences) = (Vec::new(), 0, Vec::with_capacity(AHEAD));
         let mut candidates = candidates.iter();
         loop {
             sequences.clear();
@@ -211,14 +206,13 @@ impl Page {
             in_snapshot(connection, || {
                 walk::pick(connection, self.set_no, sequences.iter().copied(), rows)?;
                 walk::revise(rows, &revisions);
-                let tags = self.tags;
-                let passes = move |tag| tags.passes(tag);
+                if let Some(times) = self.times {
+                    times.thin(&file.segment, rows)?;
+                }
+                let passes = |tag| self.tags.passes(tag);
                 walk::each_body(&file.segment, rows, usize::MAX, passes, buffer, |row, body| {
-                    let ids = FilterIds::read(body)?;
-                    if (partners.is_empty() || is_one_of(&partners, &ids.business_partner_id))
-                        && (externals.is_empty() || is_one_of(&externals, &ids.external_id))
-                    {
-                        self.total += 1;
+                    if ids.passes(body)? {
+                        total += 1;
                         if row.sequence > self.after && found.len() <= self.remaining {
                             found.push(*row);
                         }
@@ -228,27 +222,9 @@ impl Page {
             })?;
         }
         found.reverse();
+        self.total = Some(total);
         self.plan = Plan::Ids(found);
         Ok(())
-    }
-
-    /// The next part of the page; `None` at its end.
-    pub fn read(&mut self, reader: &mut Reader, file: &StorageFile) -> Result<Option<Chunk>, StoreError> {
-        self.punches = file.segment.punches();
-        let room = CHUNK_BYTES.min(self.remaining.saturating_mul(1024)) + 1024;
-        let mut chunk = Filling { bytes: self.buffers.take(room), count: 0, last: 0 };
-        let filled = self.fill(reader, file, &mut chunk);
-        if self.was_lost(&reader.connection, file, &filled)? {
-            self.ended = true;
-            return Ok(None);
-        }
-        filled?;
-        let Filling { bytes, count, last } = chunk;
-        if count == 0 {
-            self.buffers.give(bytes);
-            return Ok(None);
-        }
-        Ok(Some(Chunk { bytes: self.buffers.lend(bytes), count, last: Position(last) }))
     }
 
     /// Whether what was read may be the holes of a set that has gone meanwhile.
@@ -263,11 +239,15 @@ impl Page {
         if is_fresh && !matches!(outcome, Err(StoreError::Damaged(_))) {
             return Ok(false);
         }
-        Ok(set_no(connection, self.job)? != Some(self.set_no))
+        Ok(set_no(connection, self.owner)? != Some(self.set_no))
     }
 
     fn fill(&mut self, reader: &mut Reader, file: &StorageFile, chunk: &mut Filling) -> Result<(), StoreError> {
         while !self.ended && !chunk.is_full() {
+            if self.looks == 0 {
+                (self.more, self.ended, self.reached) = (true, true, self.base + self.after);
+                break;
+            }
             let next = match &mut self.plan {
                 Plan::Walk => {
                     self.ended |= self.walk(reader, file, MAX_SEQUENCE, chunk)?;
@@ -312,8 +292,11 @@ impl Page {
         let view = file.index.view(self.after);
         in_snapshot(connection, || {
             let range = (self.after, to.min(view.horizon));
-            let (tags, limit) = (self.tags, self.remaining.saturating_add(1));
-            let reached = walk::gather(connection, self.set_no, range, limit, |tag| tags.passes(tag), rows)?;
+            let (tags, limit) = (&self.tags, self.remaining.saturating_add(1));
+            let created = self.times.map_or(Span::default(), |times| times.created);
+            let passes = |tag| tags.passes(tag);
+            let (reached, skipped) =
+                walk::gather_created(connection, self.set_no, range, created, limit, passes, rows)?;
             if !view.is_empty() {
                 let mut revisions = Vec::new();
                 for (first, last) in walk::stretches(rows) {
@@ -321,6 +304,7 @@ impl Page {
                 }
                 walk::revise(rows, &revisions);
             }
+            self.thin(file, rows, skipped, 1)?;
             if !self.take(file, rows, buffer, chunk)? {
                 return Ok(false);
             }
@@ -341,6 +325,7 @@ impl Page {
         let whole = in_snapshot(connection, || {
             walk::pick(connection, self.set_no, sequences.iter().copied(), rows)?;
             walk::revise(rows, &revisions);
+            self.thin(file, rows, 0, FETCH_LOOKS)?;
             self.take(file, rows, buffer, chunk)
         })?;
         if whole {
@@ -349,7 +334,24 @@ impl Page {
         Ok(())
     }
 
-    /// Takes rows that were found before; what does not fit comes next time.
+    /// Drops rows that were not written in the time that is asked for. Those, and what was `skipped` before, are looks in
+    /// vain; a row's costs `looks`.
+    fn thin(
+        &mut self,
+        file: &StorageFile,
+        rows: &mut Vec<Row>,
+        skipped: usize,
+        looks: usize,
+    ) -> Result<(), StoreError> {
+        if let Some(times) = self.times {
+            let before = rows.len();
+            times.thin(&file.segment, rows)?;
+            self.looks = self.looks.saturating_sub(skipped + (before - rows.len()) * looks);
+        }
+        Ok(())
+    }
+
+    /// Takes rows that were found before and are still there; what does not fit comes next time.
     fn take_found(
         &mut self,
         reader: &mut Reader,
@@ -357,6 +359,8 @@ impl Page {
         rows: Vec<Row>,
         chunk: &mut Filling,
     ) -> Result<(), StoreError> {
+        let mut rows = rows;
+        walk::keep_standing(&reader.connection, self.set_no, &mut rows)?;
         let whole = self.take(file, &rows, &mut reader.buffer, chunk)?;
         if !whole && let Plan::Ids(ids) = &mut self.plan {
             ids.extend(rows.into_iter().rev().take_while(|row| row.sequence > self.after));
@@ -372,7 +376,8 @@ impl Page {
         buffer: &mut Vec<u8>,
         chunk: &mut Filling,
     ) -> Result<bool, StoreError> {
-        let (tags, limit) = (self.tags, self.remaining.saturating_add(1));
+        let limit = self.remaining.saturating_add(1);
+        let tags = self.tags.clone();
         walk::each_body(
             &file.segment,
             rows,
@@ -391,9 +396,46 @@ impl Page {
                 chunk.last = id;
                 self.remaining -= 1;
                 self.after = row.sequence;
+                self.reached = id;
                 Ok(!chunk.is_full())
             },
         )
+    }
+}
+
+impl Reading for Page {
+    fn base(&self) -> u64 {
+        self.base
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn has_more(&self) -> bool {
+        self.more
+    }
+
+    fn reached(&self) -> Position {
+        Position(self.reached)
+    }
+
+    fn read(&mut self, reader: &mut Reader, file: &StorageFile) -> Result<Option<Chunk>, StoreError> {
+        self.punches = file.segment.punches();
+        let room = CHUNK_BYTES.min(self.remaining.saturating_mul(1024)) + 1024;
+        let mut chunk = Filling { bytes: self.buffers.take(room), count: 0, last: 0 };
+        let filled = self.fill(reader, file, &mut chunk);
+        if self.was_lost(&reader.connection, file, &filled)? {
+            self.ended = true;
+            return Ok(None);
+        }
+        filled?;
+        let Filling { bytes, count, last } = chunk;
+        if count == 0 {
+            self.buffers.give(bytes);
+            return Ok(None);
+        }
+        Ok(Some(Chunk { bytes: self.buffers.lend(bytes), count, last: Position(last) }))
     }
 }
 
@@ -408,21 +450,4 @@ impl Filling {
     fn is_full(&self) -> bool {
         self.bytes.len() >= CHUNK_BYTES
     }
-}
-
-/// The sequences that may hold one of the ids.
-fn look_up(
-    connection: &Connection,
-    file: &StorageFile,
-    hasher: &mut Hasher,
-    kind: Kind,
-    job: JobId,
-    ids: &[String],
-) -> Result<Sequences, StoreError> {
-    let mut keys: Vec<u64> = ids.iter().map(|id| hasher.key(kind, job, id)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let mut sequences = Sequences::default();
-    file.index.find(connection, &keys, |_, sequence| sequences.push(sequence))?;
-    Ok(sequences.sorted())
 }

@@ -51,6 +51,12 @@ impl Purge {
     }
 }
 
+/// Whether a set is left to remove.
+pub fn is_wanted(connection: &Connection) -> Result<bool, StoreError> {
+    let next = connection.prepare_cached(sql::NEXT_PURGE)?.query_row([], |row| row.get::<_, i64>(0)).optional()?;
+    Ok(next.is_some())
+}
+
 /// Makes some holes; answers what the database is to forget next, or `None` when no set is left to remove.
 pub fn next_step(connection: &Connection, segment: &Segment) -> Result<Option<Purge>, StoreError> {
     let set_no = connection.prepare_cached(sql::NEXT_PURGE)?.query_row([], |row| row.get::<_, i64>(0)).optional()?;

@@ -3,9 +3,12 @@
 use super::index_runs::Step;
 use super::keys::Hashes;
 use super::purge::Purge;
-use crate::store::{StoreError, Upserted};
+use super::removal::{Removal, Removed};
+use super::wipe::Wiped;
+use crate::store::body::Naming;
+use crate::store::{SetOwner, StoreError, Upserted};
+use docket_contract::Timestamp;
 use docket_contract::result::Record;
-use docket_contract::{JobId, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
@@ -13,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Unit of the bound on waiting bytes.
 const PERMIT_BYTES: usize = 1024;
-/// Memory that a record takes beside its texts.
+/// Memory that a record takes beside its texts, for each set that it goes to.
 const RECORD_BYTES: usize = 128;
 /// Bytes that share a transaction, unless one request is larger.
 const GROUP_BYTES: usize = 8 << 20;
@@ -22,20 +25,33 @@ const GROUP_CHORES: usize = 2;
 
 /// What a caller asks of the writer.
 pub enum Work {
-    /// Write these records.
-    Upsert { job: JobId, records: Vec<Record>, hashes: Vec<Hashes>, now: Timestamp },
+    /// Write these records, all of them to each target; what became of the first one is told.
+    Upsert { targets: Vec<Target>, records: Vec<Record>, hashes: Vec<Hashes>, now: Timestamp },
     /// Remove the set.
-    DeleteSet { job: JobId },
+    DeleteSet { owner: SetOwner },
+    /// Remove the sets of all jobs.
+    DeleteJobSets,
+    /// Remove single rows, as many as one transaction may.
+    Remove(Removal),
+}
+
+/// A set that records are written to.
+pub struct Target {
+    pub owner: SetOwner,
+    /// Which job their texts name there.
+    pub naming: Naming,
 }
 
 impl Work {
     /// Memory that it takes while it waits.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Upsert { records, .. } => {
-                records.iter().map(|record| record.json.len() + record.identity.as_bytes().len() + RECORD_BYTES).sum()
+            Self::Upsert { targets, records, .. } => {
+                let texts = |record: &Record| record.json.len() + record.identity.as_bytes().len();
+                records.iter().map(|record| texts(record) + RECORD_BYTES * targets.len()).sum()
             }
-            Self::DeleteSet { .. } => RECORD_BYTES,
+            Self::DeleteSet { .. } | Self::DeleteJobSets => RECORD_BYTES,
+            Self::Remove(removal) => removal.sequences.len() * size_of::<u64>() + RECORD_BYTES,
         }
     }
 }
@@ -46,6 +62,7 @@ pub enum Outcome {
     Upserted(Upserted),
     /// So many results.
     Deleted(u64),
+    Removed(Removed),
 }
 
 /// A caller's request.
@@ -68,6 +85,7 @@ impl Request {
 pub enum Chore {
     Index(Step),
     Purge(Purge),
+    Wiped(Wiped),
     /// Moves the rest of the log into the file, so that it can begin anew.
     EndCheckpoint,
 }

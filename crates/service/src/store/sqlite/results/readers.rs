@@ -1,11 +1,12 @@
-//! Who reads a file: each with a connection and a buffer, made on demand, a bounded number at once.
+//! Who reads a file: each with a connection and a buffer, made on demand, a bounded number at once. Nobody reads while
+//! texts of removed rows are overwritten.
 
 use super::walk::Row;
 use crate::store::StoreError;
 use crate::store::sqlite::connection::open_reader;
 use rusqlite::Connection;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -21,18 +22,30 @@ pub struct Reader {
     pub rows: Vec<Row>,
 }
 
+/// Keeps readers from bodies that are being overwritten: each of their turns is short, and so is each step of that.
+#[derive(Clone, Default)]
+pub struct WipeLock(Arc<RwLock<()>>);
+
+impl WipeLock {
+    /// Waits for the readers that are reading; those to come wait until this is dropped.
+    pub fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The readers of one file.
 pub struct Readers {
     path: PathBuf,
     cache_kib: u32,
+    wipe_lock: WipeLock,
     idle: Mutex<Vec<Reader>>,
     turns: Arc<Semaphore>,
 }
 
 impl Readers {
     /// At most `limit` at once.
-    pub fn new(path: PathBuf, cache_kib: u32, limit: usize) -> Self {
-        Self { path, cache_kib, idle: Mutex::default(), turns: Arc::new(Semaphore::new(limit.max(1))) }
+    pub fn new(path: PathBuf, cache_kib: u32, limit: usize, wipe_lock: WipeLock) -> Self {
+        Self { path, cache_kib, wipe_lock, idle: Mutex::default(), turns: Arc::new(Semaphore::new(limit.max(1))) }
     }
 
     /// Waits for leave to read, for at most `patience`.
@@ -50,7 +63,9 @@ impl Readers {
                 Reader { connection: open_reader(&self.path, self.cache_kib)?, buffer: Vec::new(), rows: Vec::new() }
             }
         };
+        let reading = self.wipe_lock.0.read().unwrap_or_else(PoisonError::into_inner);
         let result = work(&mut reader);
+        drop(reading);
         if result.is_ok() && reader.connection.is_autocommit() {
             if reader.buffer.capacity() > BUFFER {
                 reader.buffer = Vec::new();

@@ -57,6 +57,12 @@ impl Segment {
         Ok(Self { file, length, punches, torn })
     }
 
+    /// A file that is only read, up to `end`; it must be that long.
+    pub fn still(file: File, end: u64) -> Self {
+        let (length, punches, torn) = (AtomicU64::new(end), AtomicU64::new(0), AtomicBool::new(false));
+        Self { file, length, punches, torn }
+    }
+
     /// Where the next append begins, unless a transaction that named more was rolled back.
     pub fn end(&self) -> u64 {
         self.length.load(Ordering::Acquire)
@@ -129,12 +135,46 @@ impl Segment {
         }
         // Before the first byte is gone: see `punches`.
         self.punches.fetch_add(1, Ordering::SeqCst);
+        // On a file system without holes the space comes back with the storage.
+        self.make_hole(from, to).map(drop)
+    }
+
+    /// Answers whether the file system can make holes.
+    fn make_hole(&self, from: u64, to: u64) -> Result<bool, StoreError> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         match fallocate(&self.file, flags, from, to - from) {
-            // A file system without holes: the space comes back with the storage.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
             Err(error) => Err(std::io::Error::from(error).into()),
         }
+    }
+
+    /// Overwrites a range with zeros; the blocks within it are given back. Durable after [`Segment::settle`].
+    pub fn wipe(&self, offset: u64, length: u64) -> Result<(), StoreError> {
+        let end = offset.saturating_add(length);
+        if end > self.end() {
+            return Err(damaged("what is to be overwritten stands behind the end of its file"));
+        }
+        let (from, to) = (offset.next_multiple_of(BLOCK), end / BLOCK * BLOCK);
+        if from < to && self.make_hole(from, to)? {
+            self.zero(offset, from)?;
+            return self.zero(to, end);
+        }
+        self.zero(offset, end)
+    }
+
+    fn zero(&self, mut from: u64, to: u64) -> Result<(), StoreError> {
+        while from < to {
+            let length = (to - from).min(BLOCK);
+            self.file.write_all_at(&[0; BLOCK as usize][..length as usize], from)?;
+            from += length;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was overwritten.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        Ok(self.file.sync_data()?)
     }
 
     /// How often holes were made. Who reads the same before and after reading bodies that its snapshot names has read no
@@ -193,6 +233,26 @@ mod tests {
         let mut bytes = [0; 32];
         segment.read(0, &mut bytes).expect("bytes");
         assert_eq!(bytes, [1; 32]);
+    }
+
+    #[test]
+    fn what_is_wiped_is_zero_and_nothing_else_is() {
+        let directory = tempfile::tempdir().expect("a directory");
+        Segment::create(directory.path()).expect("a file");
+        let segment = Segment::open(directory.path(), 0).expect("a segment");
+        segment.append(0, &[&[1; 6 * 4096]]).expect("appended");
+        let ranges = [(5, 20), (4000, 200), (8000, 3 * 4096), (24_000, 576)];
+        for (offset, length) in ranges {
+            segment.wipe(offset, length).expect("wiped");
+        }
+        segment.settle().expect("settled");
+        assert!(is_damaged(segment.wipe(24_000, 577)));
+        let mut bytes = vec![0; 6 * 4096];
+        segment.read(0, &mut bytes).expect("bytes");
+        for (place, byte) in (0..).zip(bytes) {
+            let is_wiped = ranges.iter().any(|(offset, length)| (*offset..offset + length).contains(&place));
+            assert_eq!(byte, u8::from(!is_wiped), "at {place}");
+        }
     }
 
     #[test]

@@ -61,15 +61,26 @@ impl Sequences {
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        let bits = self.bits.iter().enumerate().flat_map(|(word, bits)| {
-            let mut bits = *bits;
+        self.starting_at(0)
+    }
+
+    /// Those behind a sequence, in order.
+    pub fn behind(&self, after: u64) -> impl Iterator<Item = u64> + '_ {
+        self.starting_at(after.saturating_add(1))
+    }
+
+    fn starting_at(&self, first: u64) -> impl Iterator<Item = u64> + '_ {
+        let words = (first / 64).min(self.bits.len() as u64) as usize;
+        let bits = self.bits.iter().enumerate().skip(words).flat_map(move |(word, bits)| {
+            let mut bits = if word as u64 == first / 64 { bits & u64::MAX << (first % 64) } else { *bits };
             std::iter::from_fn(move || {
                 let bit = bits.trailing_zeros();
                 bits &= bits.wrapping_sub(1);
                 (bit < 64).then(|| word as u64 * 64 + u64::from(bit))
             })
         });
-        bits.chain(self.list.iter().copied())
+        let list = self.list.partition_point(|sequence| *sequence < first);
+        bits.chain(self.list[list..].iter().copied())
     }
 }
 
@@ -91,6 +102,11 @@ mod tests {
         assert!(!many.bits.is_empty());
         assert!(many.iter().is_sorted_by(|one, other| one < other));
         assert_eq!(many.iter().count(), LIST + 5 + 3);
+        for after in [0, 1, 2, 63, 64, 127, 128, LIST as u64 * 2, BITMAP, BITMAP + 7] {
+            let behind: Vec<u64> = many.iter().filter(|sequence| *sequence > after).collect();
+            assert_eq!(many.behind(after).collect::<Vec<_>>(), behind);
+            assert_eq!(of(few).behind(after).count(), of(few).iter().filter(|sequence| *sequence > after).count());
+        }
         assert_eq!(many.and(&of(few)).iter().collect::<Vec<_>>(), of(few).iter().collect::<Vec<_>>());
         assert_eq!(of([2, 5, 63]).and(&many).iter().collect::<Vec<_>>(), [2, 63]);
         assert_eq!(of([]).and(&many).iter().count(), 0);

@@ -2,19 +2,21 @@
 //! the gate alone.
 
 use super::ResultsOptions;
+use super::backup::is_storage;
 use super::blocking;
 use super::chunks::Buffers;
 use super::file::{FILE, NEW_PREFIX, PAGE_SIZE, StorageFile};
 use super::index_runs::FilterMemory;
+use super::keys::logs;
 use super::page;
 use super::segment::SEGMENT;
 use super::sql;
 use super::trash::{Floor, Trash};
-use crate::store::sqlite::connection::open_writer;
-use crate::store::{StorageKey, StoreError};
+use crate::store::sqlite::connection::{open_reader, open_writer};
+use crate::store::{StorageKey, Storages, StoreError};
 use docket_contract::Timestamp;
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, params_from_iter};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,8 @@ pub struct Slots {
     root: PathBuf,
     filters: Arc<FilterMemory>,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
+    /// Whose the directories are that were asked for their names.
+    names: Mutex<HashMap<String, StorageKey>>,
     open_files: AtomicUsize,
     opened_at: Instant,
     closing: AtomicBool,
@@ -71,6 +75,7 @@ impl Slots {
             buffers: Arc::default(),
             root: root.to_owned(),
             slots: Mutex::default(),
+            names: Mutex::default(),
             open_files: AtomicUsize::new(0),
             opened_at: Instant::now(),
             closing: AtomicBool::new(false),
@@ -179,6 +184,34 @@ impl Slots {
         file.map(Some)
     }
 
+    /// All storages. Blocks: each one that was not asked for its name before is opened for a moment.
+    pub fn storages(&self) -> Result<Storages, StoreError> {
+        let mut unreadable = None;
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = std::mem::take(&mut *names);
+        for entry in fs::read_dir(&self.root)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !is_storage(&name) {
+                continue;
+            }
+            let key = match known.remove(&name) {
+                Some(key) => key,
+                None => match name_of(&self.root.join(&name)) {
+                    Ok(key) => key,
+                    // It was deleted meanwhile.
+                    Err(_) if !self.root.join(&name).try_exists()? => continue,
+                    Err(error) => {
+                        tracing::error!(%error, storage = name, "a storage can't be asked whose it is");
+                        unreadable.get_or_insert(error);
+                        continue;
+                    }
+                },
+            };
+            names.insert(name, key);
+        }
+        Ok(Storages { keys: names.values().cloned().collect(), unreadable })
+    }
+
     /// Counts one more file in; closes those that were used least recently if there are too many. Waits while all are in
     /// use.
     fn make_room(&self) -> Result<(), StoreError> {
@@ -186,7 +219,8 @@ impl Slots {
         let fits = |open: usize| (open < self.options.open_files.max(1)).then_some(open + 1);
         while self.open_files.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_err() {
             let mut slots: Vec<Arc<Slot>> = self.lock().values().cloned().collect();
-            slots.sort_by_key(|slot| slot.used.load(Ordering::Relaxed));
+            // Others use slots meanwhile: each is asked once.
+            slots.sort_by_cached_key(|slot| slot.used.load(Ordering::Relaxed));
             let idle = slots.iter().find_map(|slot| {
                 let gate = slot.gate.clone().try_write_owned().ok()?;
                 gate.is_some().then_some(gate)
@@ -222,8 +256,9 @@ impl Slots {
         }
     }
 
-    /// Removes a storage; answers how many results it held.
-    pub async fn delete(self: &Arc<Self>, key: &StorageKey) -> Result<u64, StoreError> {
+    /// Removes a storage; answers how many results it held. Unless `whole`, one that holds processing logs is left alone,
+    /// and the answer is `None`.
+    pub async fn delete(self: &Arc<Self>, key: &StorageKey, whole: bool) -> Result<Option<u64>, StoreError> {
         let name = name(key);
         let slot = self.slot(&name);
         let mut gate = slot.gate.clone().write_owned().await;
@@ -234,9 +269,9 @@ impl Slots {
         let directory = self.root.join(&name);
         let deleted = blocking(move || {
             if !directory.try_exists()? {
-                return Ok(0);
+                return Ok(Some(0));
             }
-            let (results, next_id) = match gate.as_ref() {
+            let Census { results, next_id, has_logs } = match gate.as_ref() {
                 Some(file) => file.readers.read(|reader| census(&reader.connection)),
                 None => census_of_closed(&directory),
             }
@@ -245,13 +280,17 @@ impl Slots {
                 // result takes more than 32 bytes of the one file, and two of the other.
                 tracing::warn!(%error, "a storage is deleted that can't be read");
                 let bytes = |name: &str| fs::metadata(directory.join(name)).map_or(0, |data| data.len());
-                (0, slots.highest_base() + (bytes(FILE) / 32).max(bytes(SEGMENT) / 2))
+                let next_id = slots.highest_base() + (bytes(FILE) / 32).max(bytes(SEGMENT) / 2);
+                Census { results: 0, next_id, has_logs: false }
             });
+            if has_logs && !whole {
+                return Ok(None);
+            }
             slots.floor.lock().unwrap_or_else(PoisonError::into_inner).raise(next_id)?;
             let file = gate.take();
             slots.open_files.fetch_sub(usize::from(file.is_some()), Ordering::AcqRel);
             slots.trash.put(&slots.root, &directory, file)?;
-            Ok(results)
+            Ok(Some(results))
         })
         .await;
         self.forget(&name, &slot);
@@ -285,7 +324,7 @@ impl Slots {
 }
 
 /// The name of a storage's directory.
-fn name(key: &StorageKey) -> String {
+pub fn name(key: &StorageKey) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in [&key.organization, &key.storage_id] {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -294,14 +333,29 @@ fn name(key: &StorageKey) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// How many results a file holds, and the first id that it never gave.
-fn census(connection: &Connection) -> Result<(u64, u64), StoreError> {
-    let base: i64 = connection.query_row(sql::STORAGE, [], |row| row.get(3))?;
-    let next: i64 = connection.query_row(sql::NEXT_SEQUENCE, [], |row| row.get(0))?;
-    Ok((page::total(connection)?, (base + next) as u64))
+/// Whose storage a directory holds.
+fn name_of(directory: &Path) -> Result<StorageKey, StoreError> {
+    let connection = open_reader(&directory.join(FILE), 64)?;
+    let key = |row: &rusqlite::Row<'_>| Ok(StorageKey { organization: row.get(0)?, storage_id: row.get(1)? });
+    Ok(connection.query_row(sql::STORAGE, [], key)?)
 }
 
-fn census_of_closed(directory: &Path) -> Result<(u64, u64), StoreError> {
+/// What is to be known of a file before it is deleted.
+struct Census {
+    results: u64,
+    /// The first id that it never gave.
+    next_id: u64,
+    has_logs: bool,
+}
+
+fn census(connection: &Connection) -> Result<Census, StoreError> {
+    let base: i64 = connection.query_row(sql::STORAGE, [], |row| row.get(3))?;
+    let next: i64 = connection.query_row(sql::NEXT_SEQUENCE, [], |row| row.get(0))?;
+    let has_logs = connection.query_row(sql::HAS_LOGS, params_from_iter(logs()), |row| row.get(0))?;
+    Ok(Census { results: page::total(connection)?, next_id: (base + next) as u64, has_logs })
+}
+
+fn census_of_closed(directory: &Path) -> Result<Census, StoreError> {
     let connection = open_writer(&directory.join(FILE), false, PAGE_SIZE, 1024, 0)?;
     // The log of a file that is to be deleted need not be moved.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

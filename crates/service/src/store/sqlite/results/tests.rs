@@ -1,7 +1,9 @@
 //! The driver under the suite: with its usual sizes, and with sizes so small that every mechanism works all the time.
 
+mod flaws;
 mod map;
 mod space;
+mod wipes;
 
 use super::{ResultsOptions, SqliteResults};
 use crate::store::ResultStore;
@@ -31,7 +33,8 @@ mod tiny_sizes {
     crate::results_suite!(open);
 }
 
-/// Runs of a few records, one open file, closed as soon as it is idle, a log of a few pages, no memory for filters.
+/// Runs of a few records, one open file, closed as soon as it is idle, a log of a few pages, no memory for filters, few
+/// looks for a page.
 fn tiny() -> ResultsOptions {
     ResultsOptions {
         open_files: 1,
@@ -44,6 +47,8 @@ fn tiny() -> ResultsOptions {
         run_records: 50,
         run_merge: 2,
         slice_blocks: 1,
+        erase_looks: 3,
+        page_looks: 40,
         ..ResultsOptions::default()
     }
 }

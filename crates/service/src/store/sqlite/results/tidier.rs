@@ -1,4 +1,4 @@
-//! What a file does for itself beside its writer: index runs, removal of rows that are gone, and checkpoints.
+//! What a file does for itself beside its writer: index runs, bodies of rows and sets that are gone, and checkpoints.
 //!
 //! One thread a file. It reads and prepares on its own connection; what it writes goes through the writer in slices, so
 //! that no request waits long. A checkpoint copies most of the log here, beside the writer, and leaves only a short end
@@ -6,8 +6,11 @@
 
 use super::index_runs::{Maintenance, Step};
 use super::purge;
+use super::purge_lock::PurgeLock;
 use super::queue::{Chore, Queue};
+use super::readers::WipeLock;
 use super::segment::Segment;
+use super::wipe;
 use crate::store::StoreError;
 use rusqlite::Connection;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
@@ -37,7 +40,7 @@ impl Wake {
         self.0.1.notify_all();
     }
 
-    /// The index may have a run to make, or a set may be gone.
+    /// The index may have a run to make, or a set or row may be gone.
     pub fn tidy(&self) {
         self.change(|wanted| wanted.tidy = true);
     }
@@ -84,6 +87,8 @@ impl Wake {
 pub struct Tidier {
     connection: Connection,
     segment: Arc<Segment>,
+    purge_lock: PurgeLock,
+    wipe_lock: WipeLock,
     maintenance: Maintenance,
     queue: Arc<Queue>,
     wake: Wake,
@@ -94,11 +99,12 @@ impl Tidier {
     pub fn new(
         connection: Connection,
         segment: Arc<Segment>,
+        (purge_lock, wipe_lock): (PurgeLock, WipeLock),
         maintenance: Maintenance,
         queue: Arc<Queue>,
         wake: Wake,
     ) -> Self {
-        Self { connection, segment, maintenance, queue, wake }
+        Self { connection, segment, purge_lock, wipe_lock, maintenance, queue, wake }
     }
 
     /// Works until the file is closed.
@@ -111,7 +117,7 @@ impl Tidier {
                 self.checkpoint();
             }
             match self.tidy() {
-                Ok(()) => again = self.maintenance.is_waiting().then_some(PAUSE),
+                Ok(held_up) => again = (held_up || self.maintenance.is_waiting()).then_some(PAUSE),
                 Err(StoreError::Closing) => break,
                 Err(error) => {
                     tracing::warn!(%error, "the index of a storage falls behind");
@@ -123,15 +129,34 @@ impl Tidier {
         }
     }
 
-    fn tidy(&mut self) -> Result<(), StoreError> {
+    /// Answers whether something is left to do that a backup holds up. Between two steps of a removal, of which there may
+    /// be very many, the index comes first: writers wait for it.
+    fn tidy(&mut self) -> Result<bool, StoreError> {
+        loop {
+            self.index()?;
+            let chore = match self.purge_lock.try_purge()? {
+                Some(_purging) => self.take_away()?,
+                None => return Ok(wipe::is_wanted(&self.connection)? || purge::is_wanted(&self.connection)?),
+            };
+            let Some(chore) = chore else { return Ok(false) };
+            self.look_up()?;
+            await_chore(&self.queue.submit_chore(chore))?;
+        }
+    }
+
+    /// Takes some bodies away; answers what the database is to forget then.
+    fn take_away(&self) -> Result<Option<Chore>, StoreError> {
+        if let Some(wiped) = wipe::next_step(&self.connection, &self.segment, &self.wipe_lock)? {
+            return Ok(Some(Chore::Wiped(wiped)));
+        }
+        Ok(purge::next_step(&self.connection, &self.segment)?.map(Chore::Purge))
+    }
+
+    /// Makes and merges index runs until there is nothing to do.
+    fn index(&mut self) -> Result<(), StoreError> {
         let mut sent: Option<(Step, mpsc::Receiver<_>)> = None;
         loop {
-            if self.wake.is_closing() {
-                return Err(StoreError::Closing);
-            }
-            if self.wake.checkpoint_wanted() {
-                self.checkpoint();
-            }
+            self.look_up()?;
             // Blocks are prepared while those before them are written. Other steps change what comes next.
             if let Some((step, _)) = &sent
                 && !step.may_prepare_next()
@@ -140,22 +165,19 @@ impl Tidier {
             }
             let next = self.maintenance.next_step(&self.connection);
             self.settle(sent.take())?;
-            match next? {
-                Some(step) => {
-                    let outcome = self.queue.submit_chore(Chore::Index(step.clone()));
-                    sent = Some((step, outcome));
-                }
-                None => break,
-            }
+            let Some(step) = next? else { return Ok(()) };
+            let outcome = self.queue.submit_chore(Chore::Index(step.clone()));
+            sent = Some((step, outcome));
         }
-        while let Some(purge) = purge::next_step(&self.connection, &self.segment)? {
-            if self.wake.is_closing() {
-                return Err(StoreError::Closing);
-            }
-            if self.wake.checkpoint_wanted() {
-                self.checkpoint();
-            }
-            await_chore(&self.queue.submit_chore(Chore::Purge(purge)))?;
+    }
+
+    /// Between two steps: stops when the file is being closed, and looks after the log.
+    fn look_up(&self) -> Result<(), StoreError> {
+        if self.wake.is_closing() {
+            return Err(StoreError::Closing);
+        }
+        if self.wake.checkpoint_wanted() {
+            self.checkpoint();
         }
         Ok(())
     }

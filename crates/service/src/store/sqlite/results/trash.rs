@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-const DIRECTORY: &str = "trash";
-const FLOOR: &str = "ids";
+/// Where deleted storages wait for their removal, in the directory of all storages.
+pub const DIRECTORY: &str = "trash";
+pub const FLOOR: &str = "ids";
 /// Bytes that are cut off a file at a time, so that giving back a large file holds up no other.
 const CUT: u64 = 64 << 20;
 /// Pause between two cuts.

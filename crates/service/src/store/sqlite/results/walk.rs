@@ -8,9 +8,9 @@ use super::index_runs::Revisions;
 use super::keys::{MAX_SEQUENCE, Tag, row_id};
 use super::pack::{Pack, PackFinder, Packed};
 use super::revisions;
-use super::segment::Segment;
+use super::segment::{Segment, UNIT};
 use super::sql;
-use crate::store::StoreError;
+use crate::store::{Span, StoreError};
 use docket_contract::Timestamp;
 use rusqlite::Connection;
 
@@ -20,7 +20,7 @@ const READ_BYTES: u64 = 256 << 10;
 const GAP_BYTES: u64 = 16 << 10;
 /// Bytes that a row takes in a page beside its body, about.
 const ROW_BYTES: u64 = 192;
-/// Rows gathered at a time.
+/// Rows gathered at a time, and packs passed over.
 const ROWS: usize = 16_384;
 /// Revisions of rows that stand this close are asked for together.
 const GAP_ROWS: u64 = 1024;
@@ -53,6 +53,14 @@ impl Row {
         let body = Body::Packed { offset, length: u64::from(head.length) };
         Self { sequence, identity: head.identity, tag: head.tag, created_at, modified_at: created_at, body }
     }
+
+    /// Where its newest body stands in the segment: what was written later stands behind it.
+    pub fn stands_at(&self) -> u64 {
+        match self.body {
+            Body::Packed { offset, .. } => offset,
+            Body::Revised { place } => place * UNIT,
+        }
+    }
 }
 
 /// Gathers rows of a set behind `after` up to `to`, in order, until those that pass make a chunk or are `limit`. Answers up
@@ -60,27 +68,47 @@ impl Row {
 pub fn gather(
     connection: &Connection,
     set_no: u64,
-    (after, to): (u64, u64),
+    range: (u64, u64),
     limit: usize,
     passes: impl Fn(Tag) -> bool,
     rows: &mut Vec<Row>,
 ) -> Result<u64, StoreError> {
+    Ok(gather_created(connection, set_no, range, Span::default(), limit, passes, rows)?.0)
+}
+
+/// As [`gather`], of rows that were created in a span. Answers also how many packs of others were passed over.
+pub fn gather_created(
+    connection: &Connection,
+    set_no: u64,
+    (after, to): (u64, u64),
+    created: Span,
+    limit: usize,
+    passes: impl Fn(Tag) -> bool,
+    rows: &mut Vec<Row>,
+) -> Result<(u64, usize), StoreError> {
     rows.clear();
     if after >= to {
-        return Ok(to);
+        return Ok((to, 0));
     }
-    let (mut bytes, mut passing) = (0, 0);
+    let (mut bytes, mut passing, mut skipped) = (0, 0, 0);
     let mut statement = connection.prepare_cached(sql::PACKS)?;
     let (first, last) = (row_id(set_no, after + 1), row_id(set_no, to.min(MAX_SEQUENCE)));
     let mut packs = statement.query([first, row_id(set_no, 0), last])?;
     while let Some(row) = packs.next()? {
         let pack = Pack::read(row)?;
+        if !created.contains(pack.created_at) {
+            skipped += 1;
+            if skipped >= ROWS {
+                return Ok((pack.last().min(to), skipped));
+            }
+            continue;
+        }
         for (sequence, head, offset) in pack.rows() {
             if sequence <= after {
                 continue;
             }
             if sequence > to {
-                return Ok(to);
+                return Ok((to, skipped));
             }
             rows.push(Row::new(sequence, Packed { head, created_at: pack.created_at, offset }));
             if passes(head.tag) {
@@ -88,11 +116,36 @@ pub fn gather(
                 passing += 1;
             }
             if bytes >= CHUNK_BYTES as u64 || passing >= limit || rows.len() >= ROWS {
-                return Ok(sequence);
+                return Ok((sequence, skipped));
             }
         }
     }
-    Ok(to)
+    Ok((to, skipped))
+}
+
+/// Drops rows that were not first and last written in these spans. Of a row that was revised the revision tells when that
+/// was.
+pub fn keep_written_in(
+    segment: &Segment,
+    (created, modified): (Span, Span),
+    rows: &mut Vec<Row>,
+) -> Result<(), StoreError> {
+    let mut outcome = Ok(());
+    rows.retain(|row| {
+        let modified_at = match row.body {
+            _ if !created.contains(row.created_at) => return false,
+            Body::Revised { place } if !modified.is_all() => match revisions::head(segment, row.sequence, place) {
+                Ok(revision) => revision.modified_at,
+                Err(error) => {
+                    outcome = Err(error);
+                    return false;
+                }
+            },
+            _ => row.modified_at,
+        };
+        modified.contains(modified_at)
+    });
+    outcome
 }
 
 /// The rows of a set with these sequences, which are in ascending order; those that are gone are left out.
@@ -108,6 +161,20 @@ pub fn pick(
         rows.extend(packs.find(sequence)?.map(|packed| Row::new(sequence, packed)));
     }
     Ok(())
+}
+
+/// Drops the rows of a set that are gone.
+pub fn keep_standing(connection: &Connection, set_no: u64, rows: &mut Vec<Row>) -> Result<(), StoreError> {
+    let mut packs = PackFinder::new(connection, set_no)?;
+    let mut outcome = Ok(());
+    rows.retain(|row| match packs.find(row.sequence) {
+        Ok(found) => found.is_some(),
+        Err(error) => {
+            outcome = Err(error);
+            false
+        }
+    });
+    outcome
 }
 
 /// Stretches of rows that stand close to each other: their first and last sequence.

@@ -7,20 +7,20 @@
 //! The bodies of a group are made durable in the segment before the transaction that names them is committed. Those of a
 //! group that failed are taken back.
 
-use super::draft::Draft;
+use super::draft::{self, Draft, Newest};
 use super::index_runs::{Index, last_pending};
-use super::keys::{Hashes, Kind, MAX_SEQUENCE, MAX_SETS, MAX_SOURCES, Tag, index_key};
+use super::keys::{Hashes, MAX_SEQUENCE, MAX_SETS, MAX_SOURCES, Tag, identity_key, logs};
 use super::pack::{Head, PackFinder};
-use super::queue::{Chore, ChoreRequest, Outcome, Queue, Request, Work};
+use super::queue::{Chore, ChoreRequest, Outcome, Queue, Request, Target, Work};
 use super::revisions;
 use super::segment::Segment;
 use super::sql;
 use super::tidier::Wake;
 use crate::store::sqlite::connection::in_transaction;
-use crate::store::{StoreError, Upserted};
+use crate::store::{SetOwner, StoreError, Upserted};
+use docket_contract::Timestamp;
 use docket_contract::result::Record;
-use docket_contract::{JobId, Timestamp};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ struct Known {
     last_pending: i64,
     /// Where the bodies that were acknowledged end.
     end: u64,
-    sets: HashMap<JobId, u64>,
+    sets: HashMap<SetOwner, u64>,
     sources: HashMap<String, u64>,
     /// The last region of a set: where it begins and ends.
     regions: HashMap<u64, (u64, u64)>,
@@ -117,6 +117,18 @@ impl Writer {
             self.checkpoint();
             end.answer(Ok(0));
         }
+        // What is removed must not be written again by the same transaction.
+        let (removals, requests): (Vec<_>, Vec<_>) =
+            requests.into_iter().partition(|request| matches!(request.work, Work::Remove(_)));
+        self.serve_together(requests, chores);
+        for request in removals {
+            let outcome = self.commit(&[&request.work], &[]).and_then(|(outcomes, _)| only(outcomes));
+            self.wake.tidy();
+            request.answer(outcome);
+        }
+    }
+
+    fn serve_together(&mut self, requests: Vec<Request>, chores: Vec<ChoreRequest>) {
         let works: Vec<&Work> = requests.iter().map(|request| &request.work).collect();
         let duties: Vec<&Chore> = chores.iter().map(|chore| &chore.chore).collect();
         if works.is_empty() && duties.is_empty() {
@@ -161,12 +173,12 @@ impl Writer {
                 return Err(error);
             }
         };
-        self.index.publish(&draft.entries);
+        self.index.publish(&draft.entries, draft.end);
         self.known.next_sequence = draft.next_sequence;
         self.known.last_pending = draft.last_pending;
         self.known.end = draft.end;
-        if !draft.deleted.is_empty() {
-            self.known.sets.retain(|job, _| !draft.deleted.contains(job));
+        if draft.has_deleted() {
+            self.known.sets.retain(|owner, _| !draft.is_deleted(*owner));
             self.wake.tidy();
         }
         remember(&mut self.known.sets, draft.sets);
@@ -179,56 +191,79 @@ impl Writer {
         match chore {
             Chore::Index(step) => step.apply(&self.connection),
             Chore::Purge(purge) => purge.apply(&self.connection),
+            Chore::Wiped(wiped) => wiped.apply(&self.connection),
             Chore::EndCheckpoint => Ok(0),
         }
     }
 
     fn work(&self, draft: &mut Draft, work: &Work) -> Result<Outcome, StoreError> {
         match work {
-            Work::Upsert { job, records, hashes, now } => {
-                self.upsert(draft, *job, records, hashes, *now).map(Outcome::Upserted)
+            Work::Upsert { targets, records, hashes, now } => {
+                let mut told = None;
+                for target in targets {
+                    let upserted = self.upsert(draft, target, (records, hashes), *now)?;
+                    told.get_or_insert(upserted);
+                }
+                Ok(Outcome::Upserted(told.unwrap_or_default()))
             }
-            Work::DeleteSet { job } => self.delete_set(draft, *job).map(Outcome::Deleted),
+            Work::DeleteSet { owner } => self.delete_set(draft, *owner).map(Outcome::Deleted),
+            Work::DeleteJobSets => self.delete_job_sets(draft).map(Outcome::Deleted),
+            Work::Remove(removal) => {
+                let removed = removal.apply(&self.connection, &self.index, &self.segment, draft);
+                removed.map(Outcome::Removed)
+            }
         }
     }
 
-    fn delete_set(&self, draft: &mut Draft, job: JobId) -> Result<u64, StoreError> {
-        let Some(set_no) = self.find_set(draft, job)? else { return Ok(0) };
+    fn delete_set(&self, draft: &mut Draft, owner: SetOwner) -> Result<u64, StoreError> {
+        let Some(set_no) = self.find_set(draft, owner)? else { return Ok(0) };
         draft.save_counts(&self.connection)?;
         let no = [set_no as i64];
         let total: i64 = self.connection.prepare_cached(sql::TOTAL_OF_SET)?.query_row(no, |row| row.get(0))?;
         for statement in [sql::DELETE_COUNTERS, sql::DELETE_SET, sql::INSERT_PURGE] {
             self.connection.prepare_cached(statement)?.execute(no)?;
         }
-        draft.forget(job, set_no);
+        draft.forget(owner, set_no);
         Ok(total as u64)
     }
 
-    fn find_set(&self, draft: &Draft, job: JobId) -> Result<Option<u64>, StoreError> {
-        if let Some(set_no) = draft.sets.get(&job) {
+    /// Removes the sets of all jobs, however many, with a handful of statements.
+    fn delete_job_sets(&self, draft: &mut Draft) -> Result<u64, StoreError> {
+        draft.save_counts(&self.connection)?;
+        let logs = params_from_iter(logs());
+        self.connection.prepare_cached(sql::PURGE_JOB_SETS)?.execute(logs.clone())?;
+        self.connection.prepare_cached(sql::DELETE_JOB_SETS)?.execute(logs)?;
+        let total: i64 = self.connection.prepare_cached(sql::TOTAL_OF_PURGES)?.query_row([], |row| row.get(0))?;
+        self.connection.prepare_cached(sql::DELETE_COUNTERS_OF_PURGES)?.execute([])?;
+        draft.forget_jobs();
+        Ok(total as u64)
+    }
+
+    fn find_set(&self, draft: &Draft, owner: SetOwner) -> Result<Option<u64>, StoreError> {
+        if let Some(set_no) = draft.sets.get(&owner) {
             return Ok(Some(*set_no));
         }
-        if let Some(set_no) = self.known.sets.get(&job)
-            && !draft.deleted.contains(&job)
+        if let Some(set_no) = self.known.sets.get(&owner)
+            && !draft.is_deleted(owner)
         {
             return Ok(Some(*set_no));
         }
         let mut statement = self.connection.prepare_cached(sql::SET_NO)?;
-        Ok(statement.query_row([job.0.as_bytes()], |row| row.get::<_, i64>(0)).optional()?.map(|no| no as u64))
+        Ok(statement.query_row([owner.to_bytes()], |row| row.get::<_, i64>(0)).optional()?.map(|no| no as u64))
     }
 
-    fn set(&self, draft: &mut Draft, job: JobId) -> Result<u64, StoreError> {
-        let set_no = match self.find_set(draft, job)? {
+    fn set(&self, draft: &mut Draft, owner: SetOwner) -> Result<u64, StoreError> {
+        let set_no = match self.find_set(draft, owner)? {
             Some(set_no) => set_no,
             None => {
                 let mut statement = self.connection.prepare_cached(sql::INSERT_SET)?;
-                statement.query_row([job.0.as_bytes()], |row| row.get::<_, i64>(0))? as u64
+                statement.query_row([owner.to_bytes()], |row| row.get::<_, i64>(0))? as u64
             }
         };
         if set_no >= MAX_SETS {
             return Err(StoreError::Internal(format!("a storage can have {MAX_SETS} result sets over its life")));
         }
-        draft.sets.insert(job, set_no);
+        draft.sets.insert(owner, set_no);
         Ok(set_no)
     }
 
@@ -251,12 +286,12 @@ impl Writer {
     fn upsert(
         &self,
         draft: &mut Draft,
-        job: JobId,
-        records: &[Record],
-        hashes: &[Hashes],
+        target: &Target,
+        (records, hashes): (&[Record], &[Hashes]),
         now: Timestamp,
     ) -> Result<Upserted, StoreError> {
-        let set_no = self.set(draft, job)?;
+        let Target { owner, naming } = target;
+        let set_no = self.set(draft, *owner)?;
         let known = self.known_rows(set_no, hashes)?;
         draft.begin(set_no, now);
         let mut upserted = Upserted::default();
@@ -272,31 +307,31 @@ impl Writer {
                 }
             };
             let tag = Tag::new(source, record.country, record.status);
-            let body = record.json.as_bytes();
+            let body = naming.body(record);
             let row = (set_no, hashes.identity);
-            if let Some((sequence, old)) = draft.rows.get(&row).copied().or(known) {
-                draft.revise(sequence, (old, tag), body);
-                draft.rows.insert(row, (sequence, tag));
+            if let Some(known) = draft.rows.get(&row).copied().or(known) {
+                let revised = draft.revise(known, tag, body);
+                draft.rows.insert(row, revised);
                 upserted.updated += 1;
                 continue;
             }
             if draft.next_sequence > MAX_SEQUENCE {
                 return Err(StoreError::Internal("the storage has given all its ids".to_owned()));
             }
-            let length = u32::try_from(body.len()).map_err(|error| StoreError::Internal(error.to_string()))?;
+            let length = u32::try_from(body.length()).map_err(|error| StoreError::Internal(error.to_string()))?;
             let head = Head { identity: hashes.identity, tag, length };
             let sequence = draft.append(&self.connection, hashes, head, body)?;
-            draft.rows.insert(row, (sequence, tag));
+            draft.rows.insert(row, draft::Known { sequence, tag, newest: Newest::Packed });
             upserted.created += 1;
         }
         draft.end(&self.connection)?;
         Ok(upserted)
     }
 
-    /// The rows of the set that have these identities already, with their tags; as they were before this transaction.
-    fn known_rows(&self, set_no: u64, hashes: &[Hashes]) -> Result<Vec<Option<(u64, Tag)>>, StoreError> {
+    /// The rows of the set that have these identities already, as they were before this transaction.
+    fn known_rows(&self, set_no: u64, hashes: &[Hashes]) -> Result<Vec<Option<draft::Known>>, StoreError> {
         let mut order: Vec<(u64, usize)> =
-            hashes.iter().enumerate().map(|(place, hash)| (index_key(Kind::Identity, &hash.identity), place)).collect();
+            hashes.iter().enumerate().map(|(place, hash)| (identity_key(&hash.identity, set_no), place)).collect();
         order.sort_unstable();
         let keys: Vec<u64> = order.iter().map(|(key, _)| *key).collect();
         let mut candidates = Vec::new();
@@ -310,7 +345,7 @@ impl Writer {
             if let Some(row) = packs.find(sequence)?
                 && row.head.identity == hashes[place].identity
             {
-                known[place] = Some((sequence, row.head.tag));
+                known[place] = Some(draft::Known { sequence, tag: row.head.tag, newest: Newest::Packed });
                 found.push((sequence, place));
             }
         }
@@ -321,7 +356,8 @@ impl Writer {
         for same in found.chunk_by(|one, other| one.0 == other.0) {
             let Some((sequence, at)) = revisions.next_if(|(revised, _)| *revised == same[0].0) else { continue };
             let tag = revisions::head(&self.segment, sequence, at)?.tag;
-            same.iter().for_each(|(_, place)| known[*place] = Some((sequence, tag)));
+            let revised = draft::Known { sequence, tag, newest: Newest::Revised(at) };
+            same.iter().for_each(|(_, place)| known[*place] = Some(revised));
         }
         Ok(known)
     }

@@ -2,7 +2,7 @@
 
 /// By the primary key of `dependency`.
 pub(super) const DEPENDENCIES: &str = "
-    SELECT j.id, d.condition
+    SELECT j.id, d.condition, d.most_failed
     FROM dependency AS d
         JOIN job AS j ON j.seq = d.upstream
     WHERE d.seq = ?1
@@ -141,8 +141,8 @@ pub(super) const GATES_WITH_WAITERS: &str = "
         JOIN name AS o ON o.id = w.organization
     ORDER BY w.organization, w.kind, w.name";
 pub(super) const DEPEND: &str = "
-    INSERT INTO dependency (seq, upstream, condition)
-    VALUES (?1, ?2, ?3)";
+    INSERT INTO dependency (seq, upstream, condition, most_failed)
+    VALUES (?1, ?2, ?3, ?4)";
 /// By the primary key.
 pub(super) const FOLLOW: &str = "
     UPDATE job
@@ -150,10 +150,10 @@ pub(super) const FOLLOW: &str = "
     WHERE seq = ?1";
 /// By `dependency_by_upstream`.
 pub(super) const DEPENDENTS: &str = "
-    SELECT seq, condition
+    SELECT seq, condition, most_failed
     FROM dependency INDEXED BY dependency_by_upstream
     WHERE upstream = ?1
-    ORDER BY seq, condition
+    ORDER BY most_failed IS NOT NULL, seq, condition
     LIMIT ?2";
 /// By the primary key, as the two that follow.
 pub(super) const FULFIL: &str = "
@@ -168,10 +168,33 @@ pub(super) const DROP_DEPENDENCIES: &str = "
     WHERE seq = ?1";
 /// By `job_followed`.
 pub(super) const ENDED_UPSTREAM: &str = "
-    SELECT seq, id, status
+    SELECT seq, id, status, failed_results, all_results
     FROM job INDEXED BY job_followed
-    WHERE followed = 1 AND finished_at IS NOT NULL
+    WHERE followed = 1 AND finished_at IS NOT NULL AND unmeasured = 0
     LIMIT 1";
+/// By the primary key.
+pub(super) const FIGURES: &str = "
+    SELECT failed_results, all_results
+    FROM job
+    WHERE seq = ?1";
+/// By the primary key.
+pub(super) const AWAIT_FIGURES: &str = "
+    UPDATE job
+    SET unmeasured = 1
+    WHERE seq = ?1";
+/// By `job_unmeasured`.
+pub(super) const UNMEASURED: &str = "
+    SELECT j.seq, o.text, j.id
+    FROM job AS j INDEXED BY job_unmeasured
+        JOIN name AS o ON o.id = j.organization
+    WHERE j.unmeasured = 1 AND j.seq > ?1
+    ORDER BY j.seq
+    LIMIT ?2";
+/// By the unique index of `id`. What was counted first stays.
+pub(super) const MEASURE: &str = "
+    UPDATE job
+    SET unmeasured = 0, failed_results = coalesce(failed_results, ?2), all_results = coalesce(all_results, ?3)
+    WHERE id = ?1 AND finished_at IS NOT NULL";
 /// By the primary key.
 pub(super) const CLEAR_FOLLOWED: &str = "
     UPDATE job

@@ -50,7 +50,8 @@ async fn victim() {
                 job.spec.locks = if round % 3 == 0 { vec![format!("lock{}", round % 2)] } else { Vec::new() };
                 if let (Some(job_id), 0) = (before[round % 2], round % 5) {
                     job.status = Status::Persisted;
-                    job.spec.job_dependencies = vec![JobDependency { job_id, condition: C::Terminated }];
+                    job.spec.job_dependencies =
+                        vec![JobDependency { job_id, condition: C::Terminated, max_failed_share: None }];
                 }
                 job.user = format!("user{}", round % 3);
                 job.spec.job_type = Some(format!("T{worker}_JOB"));

@@ -4,12 +4,12 @@
 //! with [`Maintenance::done`] or [`Maintenance::failed`]. Making a run of memory comes first, then deleting what was
 //! replaced, then the smallest merge: a long merge waits between any two of its steps.
 
+use super::living::Living;
 use super::run::{BLOCK_BITS, Block, Builder, Run, block_id};
 use super::{Entry, Frozen, Index, sql};
 use crate::store::StoreError;
 use crate::store::sqlite::connection::damaged;
 use crate::store::sqlite::results::bloom::Bloom;
-use crate::store::sqlite::results::keys::{Kind, first_key};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -124,26 +124,58 @@ impl Cursor {
 
 enum Source {
     Memory(std::vec::IntoIter<Entry>),
-    Runs(Vec<Cursor>),
+    /// Runs to merge, without what leads nowhere.
+    Runs(Merge),
+}
+
+struct Merge {
+    cursors: Vec<Cursor>,
+    living: Living,
+    /// The entry that was left out last; given after all when there was no other, as no run is empty.
+    left_out: Option<Entry>,
+    is_empty: bool,
+}
+
+impl Merge {
+    fn new(cursors: Vec<Cursor>, living: Living) -> Self {
+        Self { cursors, living, left_out: None, is_empty: true }
+    }
+
+    fn next(&mut self, connection: &Connection) -> Result<Option<Entry>, StoreError> {
+        loop {
+            let Some(entry) = self.lowest(connection)? else {
+                let last = self.left_out.take().filter(|_| self.is_empty);
+                self.is_empty = false;
+                return Ok(last);
+            };
+            if self.living.has(entry) {
+                self.is_empty = false;
+                return Ok(Some(entry));
+            }
+            self.left_out = Some(entry);
+        }
+    }
+
+    fn lowest(&mut self, connection: &Connection) -> Result<Option<Entry>, StoreError> {
+        let mut lowest: Option<(Entry, usize)> = None;
+        for (place, cursor) in self.cursors.iter_mut().enumerate() {
+            if let Some(entry) = cursor.peek(connection)?
+                && lowest.is_none_or(|(other, _)| entry < other)
+            {
+                lowest = Some((entry, place));
+            }
+        }
+        let Some((entry, place)) = lowest else { return Ok(None) };
+        self.cursors[place].ahead.pop();
+        Ok(Some(entry))
+    }
 }
 
 impl Source {
     fn next(&mut self, connection: &Connection) -> Result<Option<Entry>, StoreError> {
         match self {
             Self::Memory(entries) => Ok(entries.next()),
-            Self::Runs(cursors) => {
-                let mut lowest: Option<(Entry, usize)> = None;
-                for (place, cursor) in cursors.iter_mut().enumerate() {
-                    if let Some(entry) = cursor.peek(connection)?
-                        && lowest.is_none_or(|(other, _)| entry < other)
-                    {
-                        lowest = Some((entry, place));
-                    }
-                }
-                let Some((entry, place)) = lowest else { return Ok(None) };
-                cursors[place].ahead.pop();
-                Ok(Some(entry))
-            }
+            Self::Runs(merge) => merge.next(connection),
         }
     }
 }
@@ -198,7 +230,7 @@ impl Maintenance {
             if let Some(step) = self.drop_step() {
                 return Ok(Some(step));
             }
-            self.start_merges();
+            self.start_merges(connection)?;
         }
         match self.jobs.first_mut() {
             Some(job) => job.step(connection, self.index.options.slice_blocks).map(Some),
@@ -270,9 +302,9 @@ impl Maintenance {
         }
     }
 
-    fn start_merges(&mut self) {
+    fn start_merges(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let runs = self.index.read(|shared| shared.runs.clone());
-        let Some(highest) = runs.iter().map(|run| run.level).max() else { return };
+        let Some(highest) = runs.iter().map(|run| run.level).max() else { return Ok(()) };
         for level in 0..=highest {
             if self.jobs.iter().any(|job| job.builder.level == level + 1) {
                 continue;
@@ -282,17 +314,16 @@ impl Maintenance {
             if replaces.len() < self.index.options.merge {
                 continue;
             }
-            let in_filter = |run: &Arc<Run>| {
-                let tags = first_key(Kind::Tag);
-                run.fences.partition_point(|fence| fence.key < tags) * self.index.options.block_entries
-            };
+            let in_filter = |run: &Arc<Run>| run.filtered(self.index.options.block_entries);
             let builder = self.builder(level + 1, replaces.iter().map(in_filter).sum());
             let cursor = |run: &Arc<Run>| Cursor { run: run.clone(), next_block: 0, ahead: Vec::new() };
-            let source = Source::Runs(replaces.iter().map(cursor).collect());
+            let merge = Merge::new(replaces.iter().map(cursor).collect(), Living::read(connection)?);
+            let source = Source::Runs(merge);
             let job = Job { source, builder, filter_parts: None, frozen: None, replaces };
             let place = self.jobs.partition_point(|other| other.builder.level <= level);
             self.jobs.insert(place, job);
         }
+        Ok(())
     }
 
     fn builder(&mut self, level: u32, expected: usize) -> Builder {

@@ -1,7 +1,7 @@
 //! The entries that no run holds yet.
 
 use super::Entry;
-use crate::store::sqlite::results::keys::{Kind, is_of, revision_key, sequence_of};
+use crate::store::sqlite::results::keys::{Kind, head_of, id_key, is_of, is_of_id, revision_key, sequence_of, set_of};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -28,14 +28,23 @@ impl Hasher for KeyAsHash {
 
 const END: u32 = u32::MAX;
 
+/// An entry of a hash key.
+struct Link {
+    sequence: u64,
+    record: u64,
+    /// The place of the next older entry with this head.
+    older: u32,
+    /// The set in the key of an id; else 0.
+    set: u32,
+}
+
 /// A map from a key to all its sequences. Tags apart, as few keys there have very many; revisions apart, as they are
 /// asked for by ranges of rows.
 #[derive(Default)]
 pub struct Memory {
-    /// The place in `links` of a key's newest entry.
+    /// The place in `links` of the newest entry of the keys that share a head.
     heads: HashMap<u64, u32, BuildHasherDefault<KeyAsHash>>,
-    /// Sequence and the place of the key's next older entry.
-    links: Vec<(u64, u32)>,
+    links: Vec<Link>,
     /// The newest place of each revised row, by its key.
     revisions: BTreeMap<u64, u64>,
     /// Entries of revisions that came, newest or not.
@@ -63,9 +72,16 @@ impl Memory {
             self.revised += 1;
             return;
         }
-        let place = self.links.len() as u32;
-        let older = self.heads.insert(entry.key, place).unwrap_or(END);
-        self.links.push((entry.sequence, older));
+        let (place, set) = (self.links.len() as u32, if is_of_id(entry.key) { set_of(entry.key) as u32 } else { 0 });
+        let older = self.heads.insert(head_of(entry.key), place).unwrap_or(END);
+        self.links.push(Link { sequence: entry.sequence, record: entry.record, older, set });
+    }
+
+    /// The entries of a head, newest first.
+    fn chain(&self, head: u64) -> impl Iterator<Item = &Link> {
+        let newest = self.heads.get(&head).copied().unwrap_or(END);
+        let first = self.links.get(newest as usize);
+        std::iter::successors(first, |link| self.links.get(link.older as usize))
     }
 
     /// Calls `found` with every sequence of a hash key, or the place of a row's newest revision.
@@ -74,11 +90,17 @@ impl Memory {
             self.revisions.get(&key).into_iter().for_each(|place| found(*place));
             return;
         }
-        let mut place = self.heads.get(&key).copied().unwrap_or(END);
-        while let Some((sequence, older)) = self.links.get(place as usize) {
-            found(*sequence);
-            place = *older;
-        }
+        let set = if is_of_id(key) { set_of(key) as u32 } else { 0 };
+        self.chain(head_of(key)).filter(|link| link.set == set).for_each(|link| found(link.sequence));
+    }
+
+    /// The entries of an id in all sets, given what its keys begin with.
+    pub fn find_everywhere(&self, head: u64) -> impl Iterator<Item = Entry> {
+        let entry = move |link: &Link| {
+            let key = if is_of_id(head) { id_key(head, u64::from(link.set)) } else { head };
+            Entry { key, sequence: link.sequence, record: link.record }
+        };
+        self.chain(head).map(entry)
     }
 
     /// The entries of some tag keys, which are in ascending order, behind a sequence. In no order.
@@ -95,10 +117,10 @@ impl Memory {
     /// All entries in order.
     pub fn sorted(&self) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(self.len());
-        for key in self.heads.keys() {
-            self.find(*key, |sequence| entries.push(Entry { key: *key, sequence }));
+        for head in self.heads.keys() {
+            entries.extend(self.find_everywhere(*head));
         }
-        entries.extend(self.revisions.iter().map(|(key, place)| Entry { key: *key, sequence: *place }));
+        entries.extend(self.revisions.iter().map(|(key, place)| Entry::new(*key, *place)));
         entries.extend_from_slice(&self.tags);
         entries.sort_unstable();
         entries.dedup();

@@ -6,8 +6,10 @@
 //! the same level are merged into one of the next (`maintenance.rs`), so that few have to be asked and an entry is
 //! written about as often as the logarithm of the number of runs. Nothing is ever changed in place.
 //!
-//! An entry is a key of 64 bits and a sequence. The kind stands in the key's highest bits: identity, business partner,
-//! external id (61 bits of a keyed hash each), or tag (set, data source and verdict). The same entry may be there twice,
+//! An entry is a key of 64 bits and a sequence. The kind stands in the key's highest bits: identity (61 bits of a keyed
+//! hash), business partner, external id (39 bits of a keyed hash, then the set), or tag (set, data source and verdict). An
+//! entry of a business partner or external id also tells the record (40 bits of its hash), so that the entries of an id in
+//! all sets, which stand together, tell its records without a look at any row. The same entry may be there twice,
 //! and entries outlive what they point to: a deleted set, a changed verdict, another id with the same hash. The row
 //! decides; an entry is a hint where to look. What must hold is only that *every* row can be found.
 //!
@@ -26,6 +28,8 @@
 //! their packs do not tell is the exception, revisions and changed verdicts: those entries wait in `pending_entries`
 //! meanwhile.
 
+mod check;
+mod living;
 mod maintenance;
 mod memory;
 mod recovery;
@@ -35,6 +39,7 @@ mod sql;
 mod tests;
 mod view;
 
+pub use check::check_runs;
 pub use maintenance::{Maintenance, Step};
 pub use recovery::{last_pending, save_pending};
 pub use run::PAGE_ENTRIES;
@@ -49,7 +54,7 @@ use crate::store::sqlite::connection::damaged;
 use memory::Memory;
 use run::{BLOCK_BITS, Run};
 use rusqlite::Connection;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A key and the sequence of a row that it finds; of a revision's key, the place where the revision stands.
@@ -57,6 +62,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub struct Entry {
     pub key: u64,
     pub sequence: u64,
+    /// The record of the row, with the key of an id; else 0.
+    pub record: u64,
+}
+
+impl Entry {
+    /// An entry that tells no record.
+    pub fn new(key: u64, sequence: u64) -> Self {
+        Self { key, sequence, record: 0 }
+    }
 }
 
 /// How the index of a file is built.
@@ -116,6 +130,8 @@ pub struct Index {
     shared: RwLock<Shared>,
     options: IndexOptions,
     filters: Arc<FilterMemory>,
+    /// Where the segment ended after the newest commit whose entries are here.
+    published: AtomicU64,
 }
 
 impl Drop for Index {
@@ -145,7 +161,8 @@ impl Index {
             runs.push(Run { no, level, fences, revisions, filter: None });
         }
         let active = recovery::read_behind(connection, segment, hasher)?;
-        let index = Self { shared: RwLock::new(Shared { active, frozen: None, runs: Vec::new() }), options, filters };
+        let shared = RwLock::new(Shared { active, frozen: None, runs: Vec::new() });
+        let index = Self { shared, options, filters, published: AtomicU64::new(segment.end()) };
         for mut run in runs {
             let filter = read_filter(connection, run.no)?;
             run.filter = index.filters.charge(filter.size()).then_some(filter);
@@ -163,9 +180,15 @@ impl Index {
         look(&self.shared.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds entries of rows that were committed.
-    pub fn publish(&self, entries: &[Entry]) {
+    /// Adds entries of rows that were committed; their bodies stand before `end`.
+    pub fn publish(&self, entries: &[Entry], end: u64) {
         self.write(|shared| entries.iter().for_each(|entry| shared.active.insert(*entry)));
+        self.published.store(end, Ordering::Release);
+    }
+
+    /// Every row and revision that stands before this and was committed can be found.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
     }
 
     /// Whether entries wait that should become a run, and none are becoming one.
@@ -210,6 +233,31 @@ impl Index {
         });
         // The runs first, then the snapshot: a run that is held stays in the file, a later one is not in the list.
         in_snapshot(connection, || runs.iter().try_for_each(|run| run.find(connection, keys, &mut found)))
+    }
+
+    /// Calls `found` with the place in `heads` and every entry of these ids in all sets, those of newer runs first; an error
+    /// of `found` ends it. `heads` are what keys of ids begin with, in ascending order.
+    ///
+    /// It must not be asked within a transaction: see `view.rs`.
+    pub fn find_everywhere(
+        &self,
+        connection: &Connection,
+        heads: &[u64],
+        mut found: impl FnMut(usize, Entry) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let (in_memory, runs) = self.read(|shared| {
+            let frozen = shared.frozen.as_ref().map(|frozen| &frozen.memory);
+            let mut entries = Vec::new();
+            for (place, head) in heads.iter().enumerate() {
+                let memories = [Some(&shared.active), frozen].into_iter().flatten();
+                entries.extend(memories.flat_map(|memory| memory.find_everywhere(*head)).map(|entry| (place, entry)));
+            }
+            (entries, shared.runs.clone())
+        });
+        in_memory.into_iter().try_for_each(|(place, entry)| found(place, entry))?;
+        in_snapshot(connection, || {
+            runs.iter().rev().try_for_each(|run| run.find_everywhere(connection, heads, &mut found))
+        })
     }
 
     /// The next sequences behind `after` that stand with one of these tag keys, in order, each once; none only when there

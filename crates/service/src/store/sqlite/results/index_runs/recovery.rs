@@ -6,12 +6,10 @@ use super::run::{Block, PAGE_ENTRIES, encode_block};
 use super::{Entry, sql};
 use crate::store::StoreError;
 use crate::store::encode::FilterIds;
-use crate::store::sqlite::results::keys::{Hasher, Kind, MAX_SEQUENCE, index_key};
+use crate::store::sqlite::results::keys::{Hasher, Kind, MAX_SEQUENCE, id_key, identity_key, record_of};
 use crate::store::sqlite::results::segment::Segment;
 use crate::store::sqlite::results::walk;
-use docket_contract::JobId;
 use rusqlite::{Connection, params};
-use uuid::Uuid;
 
 /// The number of the last row of `pending_entries`.
 pub fn last_pending(connection: &Connection) -> Result<i64, StoreError> {
@@ -33,11 +31,10 @@ pub fn read_behind(connection: &Connection, segment: &Segment, hasher: &mut Hash
     let mut memory = Memory::default();
     let watermark: i64 = connection.query_row(sql::WATERMARK, [], |row| row.get(0))?;
     let mut statement = connection.prepare(sql::SETS_BEHIND)?;
-    let sets: Vec<(i64, [u8; 16])> =
-        statement.query_map([watermark], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let sets: Vec<i64> = statement.query_map([watermark], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let (mut rows, mut buffer) = (Vec::new(), Vec::new());
-    for (set_no, job) in sets {
-        let (set_no, job) = (set_no as u64, JobId(Uuid::from_bytes(job)));
+    for set_no in sets {
+        let set_no = set_no as u64;
         let mut after = watermark as u64;
         while after < MAX_SEQUENCE {
             after = walk::gather(connection, set_no, (after, MAX_SEQUENCE), usize::MAX, |_| true, &mut rows)?;
@@ -49,14 +46,14 @@ pub fn read_behind(connection: &Connection, segment: &Segment, hasher: &mut Hash
                 &mut buffer,
                 |row, body| {
                     let ids = FilterIds::read(body)?;
-                    let mut add = |key| memory.insert(Entry { key, sequence: row.sequence });
-                    add(index_key(Kind::Identity, &row.identity));
-                    add(row.tag.key(set_no));
+                    memory.insert(Entry::new(identity_key(&row.identity, set_no), row.sequence));
+                    memory.insert(Entry::new(row.tag.key(set_no), row.sequence));
                     for (kind, id) in
                         [(Kind::BusinessPartner, &ids.business_partner_id), (Kind::ExternalId, &ids.external_id)]
                     {
                         if let Some(id) = id {
-                            add(hasher.key(kind, job, &id.0));
+                            let key = id_key(hasher.head(kind, &id.0), set_no);
+                            memory.insert(Entry { key, sequence: row.sequence, record: record_of(&row.identity) });
                         }
                     }
                     Ok(true)

@@ -4,12 +4,17 @@ use super::{Entry, IndexOptions, sql};
 use crate::store::StoreError;
 use crate::store::sqlite::connection::damaged;
 use crate::store::sqlite::results::bloom::Bloom;
-use crate::store::sqlite::results::keys::{Kind, is_of, revision_key, sequence_of};
+use crate::store::sqlite::results::keys::{
+    Kind, MAX_SETS, first_key, head_of, is_of, is_of_id, revision_key, sequence_of,
+};
 use rusqlite::{CachedStatement, Connection};
 
 /// Bytes of an entry in a block: the key, and 40 bits of sequence.
 const ENTRY_BYTES: usize = 13;
-/// Entries of a block, so that a row of the table of blocks fills a page of 4096 bytes without overflowing.
+/// Bytes of an entry of an id: 40 bits of the record besides. A block holds either such entries or others.
+const ID_ENTRY_BYTES: usize = 18;
+/// Entries of a block, so that a row of the table of blocks fills a page of 4096 bytes without overflowing. Of entries of
+/// ids there is room for fewer.
 pub const PAGE_ENTRIES: usize = 312;
 /// Bits of a row id of blocks and filters that number them within the run.
 pub const BLOCK_BITS: u32 = 24;
@@ -19,12 +24,15 @@ pub fn block_id(run: u64, block: usize) -> i64 {
     (run << BLOCK_BITS | block as u64) as i64
 }
 
-/// Keys one after the other, then sequences.
+/// Keys one after the other, then sequences; then records, if the first key is of an id.
 pub fn encode_block(entries: &[Entry]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES);
+    let tells_records = entries.first().is_some_and(|entry| is_of_id(entry.key));
+    let mut bytes = Vec::with_capacity(entries.len() * if tells_records { ID_ENTRY_BYTES } else { ENTRY_BYTES });
     bytes.extend(entries.iter().flat_map(|entry| entry.key.to_le_bytes()));
-    for entry in entries {
-        bytes.extend_from_slice(&entry.sequence.to_le_bytes()[..5]);
+    let mut put = |number: u64| bytes.extend_from_slice(&number.to_le_bytes()[..5]);
+    entries.iter().for_each(|entry| put(entry.sequence));
+    if tells_records {
+        entries.iter().for_each(|entry| put(entry.record));
     }
     bytes
 }
@@ -33,17 +41,23 @@ pub fn encode_block(entries: &[Entry]) -> Vec<u8> {
 pub struct Block<'a> {
     keys: &'a [[u8; 8]],
     sequences: &'a [[u8; 5]],
+    /// None in a block that holds no entries of ids.
+    records: &'a [[u8; 5]],
 }
 
 impl<'a> Block<'a> {
     pub fn read(bytes: &'a [u8]) -> Result<Self, StoreError> {
-        let entries = bytes.len() / ENTRY_BYTES;
-        let (keys, sequences) = bytes.split_at(entries * 8);
-        let (keys, (sequences, rest)) = (keys.as_chunks::<8>().0, sequences.as_chunks::<5>());
-        if entries == 0 || sequences.len() != entries || !rest.is_empty() {
-            return Err(damaged("a block of an index run has a wrong length"));
+        let wrong = || damaged("a block of an index run has a wrong length");
+        let first = bytes.first_chunk().ok_or_else(wrong)?;
+        let tells_records = is_of_id(u64::from_le_bytes(*first));
+        let entries = bytes.len() / if tells_records { ID_ENTRY_BYTES } else { ENTRY_BYTES };
+        let (keys, numbers) = bytes.split_at_checked(entries * 8).ok_or_else(wrong)?;
+        let (keys, (numbers, rest)) = (keys.as_chunks::<8>().0, numbers.as_chunks::<5>());
+        let (sequences, records) = numbers.split_at_checked(entries).ok_or_else(wrong)?;
+        if entries == 0 || records.len() != if tells_records { entries } else { 0 } || !rest.is_empty() {
+            return Err(wrong());
         }
-        Ok(Self { keys, sequences })
+        Ok(Self { keys, sequences, records })
     }
 
     pub fn len(&self) -> usize {
@@ -51,9 +65,12 @@ impl<'a> Block<'a> {
     }
 
     pub fn entry(&self, place: usize) -> Entry {
-        let [a, b, c, d, e] = self.sequences[place];
-        let sequence = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]);
-        Entry { key: u64::from_le_bytes(self.keys[place]), sequence }
+        let number = |[a, b, c, d, e]: [u8; 5]| u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]);
+        Entry {
+            key: u64::from_le_bytes(self.keys[place]),
+            sequence: number(self.sequences[place]),
+            record: self.records.get(place).copied().map_or(0, number),
+        }
     }
 
     /// The place of the first entry that is not before `entry`.
@@ -88,6 +105,13 @@ impl Run {
         self.fences.len()
     }
 
+    /// How many entries its filter knows, from above, given how many a block has room for.
+    pub fn filtered(&self, block_entries: usize) -> usize {
+        let tags = first_key(Kind::Tag);
+        let filtered = &self.fences[..self.fences.partition_point(|fence| fence.key < tags)];
+        filtered.iter().map(|fence| room(block_entries, *fence)).sum()
+    }
+
     /// The first block that may hold an entry that is not before `entry`.
     pub fn first_block(&self, entry: Entry) -> usize {
         self.fences.partition_point(|fence| *fence < entry).saturating_sub(1)
@@ -101,7 +125,33 @@ impl Run {
         keys: &[u64],
         mut found: impl FnMut(usize, u64),
     ) -> Result<(), StoreError> {
-        let may_hold = |key: u64| self.filter.as_ref().is_none_or(|filter| filter.may_contain(key));
+        let may_hold = |key: u64| self.filter.as_ref().is_none_or(|filter| filter.may_contain(head_of(key), key));
+        self.search(connection, keys, 0, may_hold, |place, entry| {
+            found(place, entry.sequence);
+            Ok(())
+        })
+    }
+
+    /// Calls `found` with the place in `heads` and every entry of these ids in all sets. `heads` must be in ascending order.
+    pub fn find_everywhere(
+        &self,
+        connection: &Connection,
+        heads: &[u64],
+        found: impl FnMut(usize, Entry) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let may_hold = |head: u64| self.filter.as_ref().is_none_or(|filter| filter.may_contain_head(head));
+        self.search(connection, heads, MAX_SETS - 1, may_hold, found)
+    }
+
+    /// Calls `found` with every entry whose key is one of `keys`, or the key and up to `spread` more.
+    fn search(
+        &self,
+        connection: &Connection,
+        keys: &[u64],
+        spread: u64,
+        may_hold: impl Fn(u64) -> bool,
+        mut found: impl FnMut(usize, Entry) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mut wanted = keys.iter().enumerate().filter(|(_, key)| may_hold(**key)).peekable();
         if wanted.peek().is_none() {
             return Ok(());
@@ -109,19 +159,19 @@ impl Run {
         let mut statement = connection.prepare_cached(sql::BLOCK)?;
         let mut loaded = Loaded::default();
         for (index, key) in wanted {
-            let first = Entry { key: *key, sequence: 0 };
+            let (first, last) = (Entry::new(*key, 0), *key + spread);
             for block in self.first_block(first)..self.blocks() {
-                if self.fences[block].key > *key {
+                if self.fences[block].key > last {
                     break;
                 }
                 loaded.load(&mut statement, self.no, block)?;
                 let block = Block::read(&loaded.bytes)?;
                 for place in block.seek(first)..block.len() {
                     let entry = block.entry(place);
-                    if entry.key != *key {
+                    if entry.key > last {
                         break;
                     }
-                    found(index, entry.sequence);
+                    found(index, entry)?;
                 }
             }
         }
@@ -137,7 +187,7 @@ impl Run {
         limit: usize,
         sequences: &mut Vec<u64>,
     ) -> Result<(), StoreError> {
-        let first = Entry { key, sequence: after + 1 };
+        let first = Entry::new(key, after + 1);
         let mut statement = connection.prepare_cached(sql::BLOCK)?;
         let mut loaded = Loaded::default();
         let end = sequences.len() + limit;
@@ -169,7 +219,7 @@ impl Run {
         if self.revisions == 0 {
             return Ok(());
         }
-        let (first, last) = (Entry { key: revision_key(first), sequence: 0 }, revision_key(last));
+        let (first, last) = (Entry::new(revision_key(first), 0), revision_key(last));
         let mut statement = connection.prepare_cached(sql::BLOCK)?;
         let mut loaded = Loaded::default();
         for block in self.first_block(first)..self.blocks() {
@@ -196,7 +246,7 @@ impl Run {
             .iter()
             .map(|word| {
                 let word = u128::from_le_bytes(*word);
-                Entry { key: word as u64, sequence: (word >> 64) as u64 }
+                Entry::new(word as u64, (word >> 64) as u64)
             })
             .collect();
         (rest.is_empty() && !fences.is_empty() && fences.is_sorted()).then_some(fences)
@@ -230,6 +280,16 @@ impl Loaded {
         self.block = Some(block);
         Ok(())
     }
+}
+
+/// Entries of a block that holds entries such as this one.
+fn room(block_entries: usize, entry: Entry) -> usize {
+    if is_of_id(entry.key) { (block_entries * ENTRY_BYTES / ID_ENTRY_BYTES).max(1) } else { block_entries }
+}
+
+/// Whether two entries can't share a block.
+fn differ(one: Entry, other: Entry) -> bool {
+    is_of_id(one.key) != is_of_id(other.key)
 }
 
 /// Builds a run from entries in ascending order.
@@ -274,11 +334,13 @@ impl Builder {
             _ => {}
         }
         if !is_of(Kind::Tag, entry.key) {
-            self.filter.insert(entry.key);
+            self.filter.insert(head_of(entry.key), entry.key);
         }
         self.revisions += u64::from(is_revision);
         // A block is closed only by the entry behind it, so that `open` knows the last entry.
-        let full = if self.open.len() == self.block_entries { self.close_block() } else { None };
+        let is_full = self.open.len() >= room(self.block_entries, entry)
+            || self.open.last().is_some_and(|last| differ(*last, entry));
+        let full = if is_full { self.close_block() } else { None };
         self.open.push(entry);
         full
     }

@@ -32,8 +32,18 @@ pub const DELETE_FILTER: &str = "
     WHERE id IN (SELECT id FROM run_filters WHERE id >= ?1 AND id < ?2 LIMIT ?3)";
 pub const NEXT_FILTER: &str = "SELECT id FROM run_filters WHERE id >= ?1 ORDER BY id LIMIT 1";
 
+/// Sets with the sequence before which no row is left, and the first pack, by primary key each.
+pub const LIVING: &str = "
+    SELECT set_no, first_sequence, (
+        SELECT min(id)
+        FROM packs
+        WHERE id >= result_sets.set_no << 40 AND id < (result_sets.set_no + 1) << 40
+    )
+    FROM result_sets
+    ORDER BY set_no";
+
 pub const WATERMARK: &str = "SELECT watermark FROM progress";
-pub const SETS_BEHIND: &str = "SELECT set_no, job FROM result_sets WHERE last_sequence > ?1";
+pub const SETS_BEHIND: &str = "SELECT set_no FROM result_sets WHERE last_sequence > ?1";
 pub const PENDING: &str = "SELECT entries FROM pending_entries ORDER BY no";
 /// The writer says which numbers are new.
 pub const INSERT_PENDING: &str = "INSERT INTO pending_entries (no, entries) VALUES (?1, ?2)";

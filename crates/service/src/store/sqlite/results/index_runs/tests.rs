@@ -1,15 +1,18 @@
 //! The index, packs and bodies against a plain map, through crashes at every step.
 
 use super::*;
-use crate::store::StorageKey;
+use crate::store::body::Body;
 use crate::store::sqlite::connection::{in_transaction, open_writer};
-use crate::store::sqlite::results::draft::Draft;
+use crate::store::sqlite::results::draft::{Draft, Known, Newest};
 use crate::store::sqlite::results::file::{FILE, PAGE_SIZE, StorageFile, open_segment};
-use crate::store::sqlite::results::keys::{Kind, MAX_SEQUENCE, Tag, first_key, index_key};
+use crate::store::sqlite::results::keys::{
+    Kind, MAX_SEQUENCE, Tag, first_key, head_of, id_key, identity_key, record_of,
+};
 use crate::store::sqlite::results::pack::Head;
 use crate::store::sqlite::results::revisions;
 use crate::store::sqlite::results::segment::SEGMENT;
 use crate::store::sqlite::results::walk;
+use crate::store::{SetOwner, StorageKey};
 use docket_contract::result::{Record, ResultItem, ResultStatus};
 use docket_contract::{JobId, Timestamp};
 use proptest::prelude::*;
@@ -28,8 +31,10 @@ fn options() -> IndexOptions {
 enum Act {
     /// Commit rows of a set.
     Insert { set: u64, rows: usize },
-    /// Write a row again, with another verdict.
-    Flip(usize),
+    /// Write a row again so many times in one transaction, each time with another verdict.
+    Flip(usize, i64),
+    /// Remember what the rows are now.
+    Look,
     /// Begin a run of what is in memory.
     Freeze,
     /// Prepare a step, apply it, report it.
@@ -43,7 +48,8 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => (1u64..4, 1usize..30).prop_map(|(set, rows)| Act::Insert { set, rows }),
-        2 => any::<prop::sample::Index>().prop_map(|index| Act::Flip(index.index(1 << 20))),
+        3 => (any::<prop::sample::Index>(), 1i64..4).prop_map(|(index, times)| Act::Flip(index.index(1 << 20), times)),
+        1 => Just(Act::Look),
         3 => Just(Act::Freeze),
         12 => Just(Act::Step),
         1 => Just(Act::Fail),
@@ -51,9 +57,12 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn job(set_no: u64) -> JobId {
-    JobId(Uuid::from_u128(u128::from(set_no)))
+fn owner(set_no: u64) -> SetOwner {
+    SetOwner::Job(JobId(Uuid::from_u128(u128::from(set_no))))
 }
+
+/// Of each sequence: set, tag and time.
+type Rows = BTreeMap<u64, (u64, Tag, i64)>;
 
 /// A file with its index, and the map that it must agree with.
 struct World {
@@ -67,8 +76,12 @@ struct World {
     last_pending: i64,
     /// Hash keys and the rows that they must find.
     hashes: BTreeMap<u64, BTreeSet<u64>>,
+    /// What keys of ids begin with, and the entries that it must find: key, row, record.
+    ids: BTreeMap<u64, BTreeSet<(u64, u64, u64)>>,
     /// Set, data source and verdict of every row, and how often it was written again.
     rows: BTreeMap<u64, (u64, Tag, i64)>,
+    /// The rows as they were when the segment ended at a place.
+    looks: Vec<(u64, Rows)>,
 }
 
 fn path(directory: &TempDir) -> PathBuf {
@@ -89,14 +102,28 @@ impl World {
         StorageFile::create(directory.path(), &directory.path().join("storage"), &key, 0).expect("a file");
         let connection = connect(&path(&directory));
         for set_no in 1..4 {
-            let job = job(set_no);
-            let set = params![set_no as i64, job.0.as_bytes()];
-            connection.execute("INSERT INTO result_sets VALUES (?1, ?2, 0)", set).expect("a set");
+            let set = params![set_no as i64, owner(set_no).to_bytes()];
+            connection
+                .execute("INSERT INTO result_sets (set_no, owner, last_sequence) VALUES (?1, ?2, 0)", set)
+                .expect("a set");
         }
         let (segment, hasher, index, maintenance) = load(&connection, &directory);
-        let (hashes, rows) = (BTreeMap::new(), BTreeMap::new());
-        let (next_sequence, last_pending) = (1, 0);
-        Self { directory, connection, segment, hasher, index, maintenance, next_sequence, last_pending, hashes, rows }
+        let (hashes, ids, rows) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (next_sequence, last_pending, looks) = (1, 0, Vec::new());
+        Self {
+            directory,
+            connection,
+            segment,
+            hasher,
+            index,
+            maintenance,
+            next_sequence,
+            last_pending,
+            hashes,
+            ids,
+            rows,
+            looks,
+        }
     }
 
     /// Commits what `work` writes to a set, as the writer does.
@@ -108,7 +135,7 @@ impl World {
         draft.end(&self.connection).expect("a pack");
         draft.save(&self.connection, &self.segment, &Default::default()).expect("saved");
         self.connection.execute_batch("COMMIT").expect("a commit");
-        self.index.publish(&draft.entries);
+        self.index.publish(&draft.entries, draft.end);
         (self.next_sequence, self.last_pending) = (draft.next_sequence, draft.last_pending);
     }
 
@@ -117,12 +144,16 @@ impl World {
             for _ in 0..rows {
                 let record = record(draft.next_sequence);
                 let tag = Tag::new(draft.next_sequence % 3, record.country, record.status);
-                let hashes = world.hasher.record(job(set_no), &record);
+                let hashes = world.hasher.record(&record);
                 let head = Head { identity: hashes.identity, tag, length: record.json.len() as u32 };
-                let sequence = draft.append(&world.connection, &hashes, head, record.json.as_bytes()).expect("a row");
-                let identity = Some(index_key(Kind::Identity, &hashes.identity));
-                for key in [identity, hashes.business_partner, hashes.external_id].into_iter().flatten() {
+                let sequence =
+                    draft.append(&world.connection, &hashes, head, Body::plain(record.json.as_bytes())).expect("a row");
+                let identity = identity_key(&hashes.identity, set_no);
+                world.hashes.entry(identity).or_default().insert(sequence);
+                for head in [hashes.business_partner, hashes.external_id].into_iter().flatten() {
+                    let key = id_key(head, set_no);
                     world.hashes.entry(key).or_default().insert(sequence);
+                    world.ids.entry(head).or_default().insert((key, sequence, record_of(&hashes.identity)));
                 }
                 world.rows.insert(sequence, (set_no, tag, 0));
             }
@@ -135,27 +166,37 @@ impl World {
         self.connection.execute_batch("BEGIN IMMEDIATE").expect("a transaction");
         draft.begin(1, Timestamp::from_millis(-1));
         for number in 0..3 {
-            let hashes = self.hasher.record(job(1), &record(1_000_000 + number));
+            let hashes = self.hasher.record(&record(1_000_000 + number));
             let head = Head { identity: hashes.identity, tag: Tag(0), length: 7 };
-            draft.append(&self.connection, &hashes, head, b"{\"torn\"").expect("a row");
+            draft.append(&self.connection, &hashes, head, Body::plain(b"{\"torn\"")).expect("a row");
         }
-        draft.revise(1, (Tag(0), Tag(1)), b"{\"torn\":1}");
+        draft.revise(Known { sequence: 1, tag: Tag(0), newest: Newest::Packed }, Tag(1), Body::plain(b"{\"torn\":1}"));
         draft.end(&self.connection).expect("a pack");
         draft.save(&self.connection, &self.segment, &Default::default()).expect("saved");
         self.connection.execute_batch("ROLLBACK").expect("nothing remains");
     }
 
-    fn flip(&mut self, choice: usize) {
+    fn flip(&mut self, choice: usize, count: i64) {
         if self.rows.is_empty() {
             return;
         }
         let place = choice % self.rows.len();
         let Some((sequence, (set_no, tag, times))) = self.rows.iter_mut().nth(place) else { return };
-        let old = *tag;
-        tag.0 ^= 1;
-        *times += 1;
-        let (sequence, set_no, tag, times) = (*sequence, *set_no, *tag, *times);
-        self.commit(set_no, times, |_, draft| draft.revise(sequence, (old, tag), b"{}"));
+        let revisions = self.index.revisions_of(&self.connection, &[*sequence]).expect("a look");
+        let newest = revisions.first().map_or(Newest::Packed, |(_, place)| Newest::Revised(*place));
+        let mut known = Known { sequence: *sequence, tag: *tag, newest };
+        *times += count;
+        tag.0 ^= count as u64 & 1;
+        let (set_no, times) = (*set_no, *times);
+        self.commit(set_no, times, |_, draft| {
+            for _ in 0..count {
+                known = draft.revise(known, Tag(known.tag.0 ^ 1), Body::plain(b"{}"));
+            }
+        });
+    }
+
+    fn look(&mut self) {
+        self.looks.push((revisions::place_of(self.segment.end()), self.rows.clone()));
     }
 
     fn apply(&self, step: &Step) -> usize {
@@ -202,6 +243,7 @@ impl World {
         });
         find.expect("a look");
         assert_eq!(found, self.hashes);
+        self.check_everywhere();
         let mut tags: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
         for (sequence, (set_no, tag, _)) in &self.rows {
             tags.entry(tag.key(*set_no)).or_default().insert(*sequence);
@@ -231,6 +273,23 @@ impl World {
         assert_eq!(found, self.rows.keys().copied().collect::<Vec<_>>());
         self.check_revisions();
         self.check_bodies();
+    }
+
+    /// Every id finds its rows in all sets, each with its record.
+    fn check_everywhere(&self) {
+        let mut heads: Vec<u64> =
+            self.ids.keys().copied().chain([Kind::BusinessPartner, Kind::ExternalId].map(first_key)).collect();
+        heads.sort_unstable();
+        let mut found: BTreeMap<u64, BTreeSet<(u64, u64, u64)>> = BTreeMap::new();
+        let find = self.index.find_everywhere(&self.connection, &heads, |place, entry| {
+            assert_eq!(head_of(entry.key), heads[place]);
+            found.entry(heads[place]).or_default().insert((entry.key, entry.sequence, entry.record));
+            Ok(())
+        });
+        find.expect("a look");
+        assert_eq!(found, self.ids);
+        let stopped = self.index.find_everywhere(&self.connection, &heads, |_, _| Err(StoreError::Gone));
+        assert_eq!(stopped.is_err(), !self.ids.is_empty());
     }
 
     /// Every set gives its rows in order, with the tags and bodies that they had last.
@@ -283,6 +342,7 @@ impl World {
             (*sequence, revision.tag, revision.modified_at.as_millis())
         };
         assert_eq!(alone.iter().map(read).collect::<Vec<_>>(), expected);
+        self.check_looks(&alone);
         let view = self.index.view(0);
         assert_eq!(view.horizon, u64::MAX);
         assert_eq!(view.revisions(&self.connection, 1, u64::from(u32::MAX)).expect("a look"), alone);
@@ -290,6 +350,29 @@ impl World {
         alone.retain(|(sequence, _)| (first..=last).contains(sequence));
         let view = self.index.view(first - 1);
         assert_eq!(view.revisions(&self.connection, first, last).expect("a look"), alone);
+    }
+
+    /// The chain of every row leads back to what it was at each look, and is as long as the row was written often.
+    fn check_looks(&self, newest: &[(u64, u64)]) {
+        for (sequence, place) in newest {
+            let mut length = 0;
+            let mut place = *place;
+            while let Some((_, revision)) = revisions::follow(&self.segment, *sequence, place).expect("a revision") {
+                (length, place) = (length + 1, revision.before);
+            }
+            assert_eq!(length, self.rows[sequence].2);
+        }
+        let newest: BTreeMap<u64, u64> = newest.iter().copied().collect();
+        for (end, rows) in &self.looks {
+            for (sequence, (_, tag, times)) in rows {
+                let newest = newest.get(sequence).copied().unwrap_or(revisions::PACKED);
+                let place = revisions::as_of(&self.segment, *sequence, newest, *end).expect("a chain");
+                match revisions::follow(&self.segment, *sequence, place).expect("a revision") {
+                    Some((_, then)) => assert_eq!((then.tag, then.modified_at.as_millis()), (*tag, *times)),
+                    None => assert_eq!(*times, 0),
+                }
+            }
+        }
     }
 
     fn count(&self, statement: &str) -> i64 {
@@ -309,7 +392,7 @@ fn load(connection: &Connection, directory: &TempDir) -> (Segment, Hasher, Arc<I
 
 fn record(number: u64) -> Record {
     // Some ids are shared by a few rows, one by many; some are absent.
-    let partner = if number.is_multiple_of(4) { "\"businessPartnerId\": \"many\",".to_owned() } else { String::new() };
+    let partner = if number.is_multiple_of(4) { "\"businessPartnerId\": \"many\"," } else { "" };
     let external = format!("\"externalId\": \"\\u0065{}\", \"addressId\": \"{number}\"", number / 3);
     let status = if number.is_multiple_of(5) { ResultStatus::Failed } else { ResultStatus::Ok };
     let status = serde_json::to_string(&status).expect("JSON");
@@ -328,7 +411,8 @@ proptest! {
         for act in &acts {
             match act {
                 Act::Insert { set, rows } => world.insert(*set, *rows),
-                Act::Flip(choice) => world.flip(*choice),
+                Act::Flip(choice, times) => world.flip(*choice, *times),
+                Act::Look => world.look(),
                 Act::Freeze => world.index.freeze(world.next_sequence - 1, world.last_pending),
                 Act::Step => drop(world.step()),
                 Act::Fail => {
@@ -371,7 +455,8 @@ fn survives_a_crash_at_every_step() {
         let mut steps = 0;
         for round in 0..4 {
             world.insert(round % 3 + 1, 40);
-            world.flip(round as usize * 7);
+            world.look();
+            world.flip(round as usize * 7, round as i64);
             world.index.freeze(world.next_sequence - 1, world.last_pending);
             loop {
                 if steps == crash_at {

@@ -23,7 +23,8 @@ CREATE TABLE progress (
 CREATE TABLE result_sets (
     -- Never given twice.
     set_no INTEGER PRIMARY KEY AUTOINCREMENT,
-    job BLOB NOT NULL UNIQUE,
+    -- A job's UUID; of a processing log its number, and zeros.
+    owner BLOB NOT NULL UNIQUE,
     last_sequence INTEGER NOT NULL
 ) STRICT;
 

@@ -1,9 +1,12 @@
 //! The real binary on a free loopback port with a data directory of its own, and requests to it.
 
+pub mod stream;
+
+pub use stream::Stream;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -33,6 +36,9 @@ pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// What stood behind the body.
+    #[allow(dead_code, reason = "only some of the tests that share this ask for trailers")]
+    pub trailers: HeaderMap,
 }
 
 impl Response {
@@ -66,82 +72,6 @@ impl Response {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("visible ASCII"))
     }
-}
-
-/// An answer that goes on.
-pub struct Stream {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    body: Incoming,
-    /// What has come and was not taken.
-    text: String,
-}
-
-/// A server-sent event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    pub id: Option<String>,
-    pub name: String,
-    pub data: String,
-}
-
-impl Event {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.data).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-}
-
-impl Stream {
-    /// The next piece; `None` at a clean end.
-    pub async fn piece(&mut self) -> Option<String> {
-        loop {
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("in time")?;
-            if let Ok(data) = frame.expect("a clean end").into_data() {
-                return Some(String::from_utf8_lossy(&data).into_owned());
-            }
-        }
-    }
-
-    /// The next event, without comments and other things that are for no listener; `None` at a clean end.
-    pub async fn event(&mut self) -> Option<Event> {
-        loop {
-            while let Some(end) = self.text.find("\n\n") {
-                let block: String = self.text.drain(..end + 2).collect();
-                if let Some(event) = parse(&block) {
-                    return Some(event);
-                }
-            }
-            let piece = self.piece().await?;
-            self.text.push_str(&piece);
-        }
-    }
-
-    /// All events up to the end.
-    pub async fn events(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        while let Some(event) = self.event().await {
-            events.push(event);
-        }
-        events
-    }
-
-    /// All text up to the end.
-    pub async fn rest(&mut self) -> String {
-        let mut text = std::mem::take(&mut self.text);
-        while let Some(piece) = self.piece().await {
-            text.push_str(&piece);
-        }
-        text
-    }
-}
-
-fn parse(block: &str) -> Option<Event> {
-    let field = |name: &str| {
-        let values = block.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        let values: Vec<_> = values.collect();
-        (!values.is_empty()).then(|| values.join("\n"))
-    };
-    Some(Event { id: field("id"), name: field("event")?, data: field("data").unwrap_or_default() })
 }
 
 impl Server {
@@ -246,7 +176,17 @@ impl Server {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::from(body.to_string()))).expect("a request");
+        self.try_send(request.body(Full::new(Bytes::from(body.to_string()))).expect("a request")).await
+    }
+
+    /// Reads; nothing if the server is gone before it has answered.
+    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
+    pub async fn try_get(&self, path: &str) -> Option<Value> {
+        self.try_send(Request::get(format!("{}{path}", self.url)).body(Full::default()).expect("a request")).await
+    }
+
+    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
+    async fn try_send(&self, request: Request<Full<Bytes>>) -> Option<Value> {
         let answer = tokio::time::timeout(PATIENCE, self.client.request(request)).await.expect("in time").ok()?;
         let body = answer.into_body().collect().await.ok()?.to_bytes();
         Some(serde_json::from_slice(&body).expect("JSON"))
@@ -276,8 +216,9 @@ impl Server {
         let request = request.body(Full::new(body.into())).expect("a request");
         let answer = tokio::time::timeout(PATIENCE, self.client.request(request)).await.expect("in time");
         let (parts, body) = answer.expect("an answer").into_parts();
-        let body = body.collect().await.expect("a body").to_bytes();
-        Response { status: parts.status, headers: parts.headers, body }
+        let body = body.collect().await.expect("a body");
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        Response { status: parts.status, headers: parts.headers, body: body.to_bytes(), trailers }
     }
 
     /// Opens an answer that goes on.
@@ -300,6 +241,31 @@ impl Server {
     pub async fn start_job(&self, body: Value) -> String {
         let job = self.post("/jobs", &body).await.ok();
         job["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Schedules a job that runs a shell script; answers the id.
+    #[allow(dead_code, reason = "only some of the tests that share this schedule jobs")]
+    pub async fn schedule(&self, cron: &str, script: &str, more: Value) -> String {
+        let mut schedule = scheduled(cron, script);
+        let fields = more.as_object().expect("fields").clone();
+        schedule["scheduledJob"].as_object_mut().expect("fields").extend(fields);
+        let made = self.post("/scheduledjobs", &schedule).await.ok();
+        made["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The runs of a scheduled job, the newest first, once there are so many.
+    #[allow(dead_code, reason = "only some of the tests that share this schedule jobs")]
+    pub async fn until_runs(&self, schedule: &str, count: usize) -> Vec<Value> {
+        let begin = Instant::now();
+        loop {
+            let found = self.get(&format!("/scheduledjobs/{schedule}/runs?limit=1000")).await.ok();
+            let runs = found["values"].as_array().expect("runs");
+            if runs.len() >= count {
+                return runs.clone();
+            }
+            assert!(begin.elapsed() < PATIENCE, "waited for {count} runs, found {found}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// A job that never starts by itself only where the server has no slots.
@@ -442,6 +408,13 @@ pub fn processes(fits: impl Fn(&[String]) -> bool) -> Vec<u32> {
 
 pub fn signal(pid: u32, name: &str) {
     let _ = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
+}
+
+/// The body that schedules a job which runs a shell script.
+#[allow(dead_code, reason = "only some of the tests that share this schedule jobs")]
+pub fn scheduled(cron: &str, script: &str) -> Value {
+    let job = json!({"dockerImageUrl": "host", "commands": ["/bin/sh", "-c", script]});
+    json!({"scheduledJob": {"name": "nightly", "cronExpression": cron, "job": job}})
 }
 
 /// One record for an insert.
