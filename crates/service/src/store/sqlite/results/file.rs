@@ -110,8 +110,7 @@ impl StorageFile {
         let maintenance = Maintenance::new(index.clone(), &second)?;
         let queue = Arc::new(Queue::new(options.queue_bytes, options.patience));
         let wake = Wake::default();
-        let log = (options.log_pages, options.log_pages_limit);
-        let writer = Writer::new(connection, index.clone(), segment.clone(), wake.clone(), log)?;
+        let writer = Writer::new(connection, index.clone(), segment.clone(), wake.clone(), options)?;
         let purge_lock = PurgeLock::open(directory)?;
         let locks = (purge_lock, WipeLock::default());
         let readers = Readers::new(path, options.reader_cache_kib, options.readers, locks.1.clone());

@@ -101,6 +101,8 @@ pub struct ResultsOptions {
     pub slice_blocks: usize,
     /// Index entries that a step of an erasure looks at.
     pub erase_looks: usize,
+    /// Time after which a transaction that removes rows begins no further one: writers of the file wait for it.
+    pub removal_time: Duration,
     /// Rows that a page of a filter by times looks at in vain before it ends early. The default is about a tenth of a
     /// second's work.
     pub page_looks: usize,
@@ -124,6 +126,7 @@ impl Default for ResultsOptions {
             filter_bits: 10,
             slice_blocks: 256,
             erase_looks: 32_768,
+            removal_time: Duration::from_millis(15),
             page_looks: 131_072,
         }
     }

@@ -23,6 +23,7 @@ use crate::store::{DataSubject, ResultFilter, SetOwner, Span, StoreError};
 use docket_contract::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
 
 /// Rows that one transaction removes, at most.
 const STEP_ROWS: usize = 4096;
@@ -209,14 +210,15 @@ impl Stretches {
 }
 
 impl Removal {
-    /// Takes the first of the rows out, in the open transaction of the writer, which writes nothing else.
+    /// Takes the first of the rows out, in the open transaction of the writer, which writes nothing else. After `time` no
+    /// further row is begun: what was written again has its texts all over the disk, and disks differ.
     pub fn apply(
         &self,
-        connection: &Connection,
-        index: &Index,
-        segment: &Segment,
+        (connection, index, segment): (&Connection, &Index, &Segment),
         draft: &mut Draft,
+        time: Duration,
     ) -> Result<Removed, StoreError> {
+        let begun = Instant::now();
         let all = Removed { rows: 0, done: self.sequences.len(), stays: None };
         // The set may have gone, and another may have come in its place.
         if set_no(connection, self.owner)? != Some(self.set_no) {
@@ -229,7 +231,7 @@ impl Removal {
         let (mut bodies, mut revised) = (Stretches::default(), Stretches::default());
         let (mut goes, mut stays, mut texts, mut done) = (Vec::new(), None, 0, 0);
         for sequence in sequences {
-            if texts >= STEP_TEXTS {
+            if texts >= STEP_TEXTS || done > 0 && begun.elapsed() >= time {
                 break;
             }
             done += 1;

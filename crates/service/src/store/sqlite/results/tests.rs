@@ -3,6 +3,7 @@
 mod flaws;
 mod map;
 mod space;
+mod steps;
 mod wipes;
 
 use super::{ResultsOptions, SqliteResults};
@@ -48,6 +49,7 @@ fn tiny() -> ResultsOptions {
         run_merge: 2,
         slice_blocks: 1,
         erase_looks: 3,
+        removal_time: Duration::ZERO,
         page_looks: 40,
         ..ResultsOptions::default()
     }

@@ -7,6 +7,7 @@
 //! The bodies of a group are made durable in the segment before the transaction that names them is committed. Those of a
 //! group that failed are taken back.
 
+use super::ResultsOptions;
 use super::draft::{self, Draft, Newest};
 use super::index_runs::{Index, last_pending};
 use super::keys::{Hashes, MAX_SEQUENCE, MAX_SETS, MAX_SOURCES, Tag, identity_key, logs};
@@ -24,6 +25,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Data sources and sets whose numbers are kept in memory.
 const NAMES: usize = 4096;
@@ -50,18 +52,19 @@ pub struct Writer {
     /// Pages in the log after the last commit.
     log_pages: Arc<AtomicUsize>,
     log_limit: usize,
+    removal_time: Duration,
     wake: Wake,
 }
 
 impl Writer {
-    /// Takes over the connection of an open file. At the first length of the log, in pages, the tidier moves it into the
-    /// file; at the second the writer stops to do that.
+    /// Takes over the connection of an open file. When the log reaches `log_pages` the tidier moves it into the file; at
+    /// `log_pages_limit` the writer stops to do that.
     pub fn new(
         mut connection: Connection,
         index: Arc<Index>,
         segment: Arc<Segment>,
         wake: Wake,
-        (log_target, log_limit): (usize, usize),
+        options: &ResultsOptions,
     ) -> Result<Self, StoreError> {
         let known = Known {
             next_sequence: connection.query_row(sql::NEXT_SEQUENCE, [], |row| row.get::<_, i64>(0))? as u64,
@@ -70,7 +73,7 @@ impl Writer {
             ..Known::default()
         };
         let log_pages = Arc::new(AtomicUsize::new(0));
-        let (pages_seen, waker) = (log_pages.clone(), wake.clone());
+        let (pages_seen, waker, log_target) = (log_pages.clone(), wake.clone(), options.log_pages);
         connection.wal_hook(Some(move |_: &mut _, pages| {
             let pages = usize::try_from(pages).unwrap_or(0);
             pages_seen.store(pages, Ordering::Relaxed);
@@ -79,7 +82,8 @@ impl Writer {
             }
             Ok(())
         }))?;
-        Ok(Self { connection, index, segment, known, log_pages, log_limit, wake })
+        let (log_limit, removal_time) = (options.log_pages_limit, options.removal_time);
+        Ok(Self { connection, index, segment, known, log_pages, log_limit, removal_time, wake })
     }
 
     /// Works until the queue is closed and empty; gives the connection back.
@@ -209,8 +213,8 @@ impl Writer {
             Work::DeleteSet { owner } => self.delete_set(draft, *owner).map(Outcome::Deleted),
             Work::DeleteJobSets => self.delete_job_sets(draft).map(Outcome::Deleted),
             Work::Remove(removal) => {
-                let removed = removal.apply(&self.connection, &self.index, &self.segment, draft);
-                removed.map(Outcome::Removed)
+                let files = (&self.connection, &*self.index, &*self.segment);
+                removal.apply(files, draft, self.removal_time).map(Outcome::Removed)
             }
         }
     }
