@@ -114,7 +114,14 @@ impl StorageFile {
         let purge_lock = PurgeLock::open(directory)?;
         let locks = (purge_lock, WipeLock::default());
         let readers = Readers::new(path, options.reader_cache_kib, options.readers, locks.1.clone());
-        let tidier = Tidier::new(second, segment.clone(), locks, maintenance, queue.clone(), wake.clone());
+        let tidier = Tidier::new(
+            second,
+            segment.clone(),
+            locks,
+            maintenance,
+            (queue.clone(), wake.clone()),
+            options.removal_time,
+        );
         let file = Self { base, hasher, index, segment, queue, readers, wake, threads: Mutex::new(None) };
         let queue = file.queue.clone();
         let writer = thread("results-writer", move || writer.run(&queue))?;

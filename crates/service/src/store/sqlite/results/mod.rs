@@ -101,7 +101,8 @@ pub struct ResultsOptions {
     pub slice_blocks: usize,
     /// Index entries that a step of an erasure looks at.
     pub erase_looks: usize,
-    /// Time after which a transaction that removes rows begins no further one: writers of the file wait for it.
+    /// Time after which a transaction that removes rows begins no further one, and a step that overwrites their texts no
+    /// further text: writers of the file wait for the one, readers for the other.
     pub removal_time: Duration,
     /// Rows that a page of a filter by times looks at in vain before it ends early. The default is about a tenth of a
     /// second's work.

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Bytes of a hole that is made in one piece: writers of the file wait for it.
 const HOLE: u64 = 32 << 20;
 /// Bytes of the holes of one step.
-const STEP: u64 = 256 << 20;
+const STEP: u64 = 64 << 20;
 /// Regions of one step.
 const REGIONS: u64 = 256;
 /// Packs of one step.

@@ -20,6 +20,8 @@ use std::time::Duration;
 const CHECKPOINT_REST: i64 = 1024;
 /// Rounds in which a checkpoint follows a log that grows meanwhile.
 const CHECKPOINT_ROUNDS: usize = 4;
+/// Steps of merges between two steps of a removal.
+const MERGE_STEPS: usize = 16;
 /// Pause after a failure, such as a full disk.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -92,6 +94,7 @@ pub struct Tidier {
     maintenance: Maintenance,
     queue: Arc<Queue>,
     wake: Wake,
+    removal_time: Duration,
 }
 
 impl Tidier {
@@ -101,10 +104,10 @@ impl Tidier {
         segment: Arc<Segment>,
         (purge_lock, wipe_lock): (PurgeLock, WipeLock),
         maintenance: Maintenance,
-        queue: Arc<Queue>,
-        wake: Wake,
+        (queue, wake): (Arc<Queue>, Wake),
+        removal_time: Duration,
     ) -> Self {
-        Self { connection, segment, purge_lock, wipe_lock, maintenance, queue, wake }
+        Self { connection, segment, purge_lock, wipe_lock, maintenance, queue, wake, removal_time }
     }
 
     /// Works until the file is closed.
@@ -129,34 +132,46 @@ impl Tidier {
         }
     }
 
-    /// Answers whether something is left to do that a backup holds up. Between two steps of a removal, of which there may
-    /// be very many, the index comes first: writers wait for it.
+    /// Answers whether something is left to do that a backup holds up. Between two steps of a removal the runs of memory
+    /// come first, as writers wait for them. Merges take turns with removals: under load neither comes to an end.
     fn tidy(&mut self) -> Result<bool, StoreError> {
         loop {
-            self.index()?;
+            let merging = self.index()?;
             let chore = match self.purge_lock.try_purge()? {
                 Some(_purging) => self.take_away()?,
+                None if merging => None,
                 None => return Ok(wipe::is_wanted(&self.connection)? || purge::is_wanted(&self.connection)?),
             };
-            let Some(chore) = chore else { return Ok(false) };
             self.look_up()?;
-            await_chore(&self.queue.submit_chore(chore))?;
+            match chore {
+                Some(chore) => await_chore(&self.queue.submit_chore(chore)).map(drop)?,
+                None if merging => {}
+                None => return Ok(false),
+            }
         }
     }
 
     /// Takes some bodies away; answers what the database is to forget then.
     fn take_away(&self) -> Result<Option<Chore>, StoreError> {
-        if let Some(wiped) = wipe::next_step(&self.connection, &self.segment, &self.wipe_lock)? {
+        if let Some(wiped) = wipe::next_step(&self.connection, &self.segment, &self.wipe_lock, self.removal_time)? {
             return Ok(Some(Chore::Wiped(wiped)));
         }
         Ok(purge::next_step(&self.connection, &self.segment)?.map(Chore::Purge))
     }
 
-    /// Makes and merges index runs until there is nothing to do.
-    fn index(&mut self) -> Result<(), StoreError> {
+    /// Makes runs of memory, and merges runs for a turn; answers whether there may be more to do.
+    fn index(&mut self) -> Result<bool, StoreError> {
         let mut sent: Option<(Step, mpsc::Receiver<_>)> = None;
+        let mut merged = 0;
         loop {
             self.look_up()?;
+            if !self.maintenance.is_urgent() {
+                if merged == MERGE_STEPS {
+                    self.settle(sent.take())?;
+                    return Ok(true);
+                }
+                merged += 1;
+            }
             // Blocks are prepared while those before them are written. Other steps change what comes next.
             if let Some((step, _)) = &sent
                 && !step.may_prepare_next()
@@ -165,7 +180,7 @@ impl Tidier {
             }
             let next = self.maintenance.next_step(&self.connection);
             self.settle(sent.take())?;
-            let Some(step) = next? else { return Ok(()) };
+            let Some(step) = next? else { return Ok(false) };
             let outcome = self.queue.submit_chore(Chore::Index(step.clone()));
             sent = Some((step, outcome));
         }

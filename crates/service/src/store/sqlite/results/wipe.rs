@@ -10,10 +10,11 @@ use super::sql;
 use crate::store::StoreError;
 use crate::store::sqlite::connection::damaged;
 use rusqlite::{Connection, OptionalExtension};
+use std::time::{Duration, Instant};
 
 /// Stretches of one step.
-const STRETCHES: usize = 64;
-/// Bytes of one step, but for a single longer stretch: writers and readers of the file wait for it.
+const STRETCHES: usize = 1024;
+/// Bytes of one step, but for a single longer stretch: readers of the file wait for it.
 const STEP: u64 = 1 << 20;
 
 /// Stretches that were overwritten: the database is to forget them, by where they begin.
@@ -37,8 +38,14 @@ pub fn is_wanted(connection: &Connection) -> Result<bool, StoreError> {
     Ok(next.is_some())
 }
 
-/// Overwrites some stretches; answers what the database is to forget next, or `None` when nothing is left.
-pub fn next_step(connection: &Connection, segment: &Segment, lock: &WipeLock) -> Result<Option<Wiped>, StoreError> {
+/// Overwrites some stretches; answers what the database is to forget next, or `None` when nothing is left. After `time` no
+/// further stretch is begun: what is not in the machine's memory is read first.
+pub fn next_step(
+    connection: &Connection,
+    segment: &Segment,
+    lock: &WipeLock,
+    time: Duration,
+) -> Result<Option<Wiped>, StoreError> {
     let mut statement = connection.prepare_cached(sql::WIPES)?;
     let mut rows = statement.query([STRETCHES as i64])?;
     let (mut stretches, mut bytes) = (Vec::new(), 0u64);
@@ -55,11 +62,17 @@ pub fn next_step(connection: &Connection, segment: &Segment, lock: &WipeLock) ->
     if stretches.is_empty() {
         return Ok(None);
     }
+    let mut wiped = Vec::with_capacity(stretches.len());
     let alone = lock.alone();
-    for (_, start, length) in &stretches {
-        segment.wipe(*start, *length)?;
+    let begun = Instant::now();
+    for (offset, start, length) in stretches {
+        segment.wipe(start, length)?;
+        wiped.push(offset);
+        if begun.elapsed() >= time {
+            break;
+        }
     }
     drop(alone);
     segment.settle()?;
-    Ok(Some(Wiped(stretches.into_iter().map(|(offset, ..)| offset).collect())))
+    Ok(Some(Wiped(wiped)))
 }

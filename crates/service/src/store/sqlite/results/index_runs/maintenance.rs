@@ -238,6 +238,11 @@ impl Maintenance {
         }
     }
 
+    /// Whether memory is to become a run: writers wait for that when it takes long.
+    pub fn is_urgent(&self) -> bool {
+        self.index.read(|shared| shared.frozen.is_some())
+    }
+
     /// Whether something waits for readers to let go.
     pub fn is_waiting(&self) -> bool {
         !self.dropped.is_empty()

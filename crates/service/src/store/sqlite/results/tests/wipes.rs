@@ -15,6 +15,8 @@ use docket_contract::result::{Record, ResultItem};
 use docket_contract::{JobId, ProcessingLogId, Timestamp};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -89,8 +91,9 @@ async fn texts_of_erased_records_are_overwritten() {
         let segment = open_segment(&connection, &directory).expect("a segment");
         assert!(wipe::is_wanted(&connection).expect("asked"));
         let lock = WipeLock::default();
-        while let Some(step) = wipe::next_step(&connection, &segment, &lock).expect("a step") {
-            wipe::next_step(&connection, &segment, &lock).expect("the step again");
+        let time = options.removal_time;
+        while let Some(step) = wipe::next_step(&connection, &segment, &lock, time).expect("a step") {
+            wipe::next_step(&connection, &segment, &lock, time).expect("the step again");
             in_transaction(&connection, || -> Result<_, StoreError> { step.apply(&connection) }).expect("applied");
         }
         drop((connection, segment));
@@ -147,4 +150,39 @@ async fn old_entries_give_their_space_back() {
     }
     store.close().await;
     assert_sound(root.path(), false, 500);
+}
+
+/// Merges of the index never end while records arrive; the overwriting takes turns with them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_are_overwritten_while_others_write() {
+    let root = tempfile::tempdir().expect("a directory");
+    let options = ResultsOptions { run_records: 1, run_merge: 2, slice_blocks: 1, ..ResultsOptions::default() };
+    let store = Arc::new(SqliteResults::open(root.path(), options).expect("a store"));
+    let go_on = Arc::new(AtomicBool::new(true));
+    let other = SetKey { owner: SetOwner::Job(JobId(Uuid::from_u128(8))), ..set() };
+    store.upsert_results(&set(), records(0..300, 0), now(1)).await.expect("written");
+    let writing = |writer: usize| {
+        let (store, other, go_on) = (store.clone(), other.clone(), go_on.clone());
+        async move {
+            let mut next = writer * 1_000_000;
+            while go_on.load(Ordering::Relaxed) {
+                store.upsert_results(&other, records(next..next + 5, 0), now(1)).await.expect("written");
+                next += 900;
+            }
+        }
+    };
+    let writers: Vec<_> = (1..4).map(|writer| tokio::spawn(writing(writer))).collect();
+    let directory = directory_of(root.path());
+    assert!(mentions(&directory, 299) > 0);
+    store.erase(&set().storage, &subject(299)).await.expect("erased");
+    let begin = Instant::now();
+    while mentions(&directory, 299) > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the texts are overwritten");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    go_on.store(false, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.expect("no panic");
+    }
+    store.close().await;
 }
