@@ -9,17 +9,18 @@ use super::sql;
 use crate::store::StoreError;
 use crate::store::sqlite::connection::damaged;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Bytes of a hole that is made in one piece: writers of the file wait for it.
-const HOLE: u64 = 32 << 20;
+/// Bytes of a hole that is made in one piece: writers of the file wait for it, and the next one to make something durable
+/// for what the file system does with the blocks.
+const HOLE: u64 = 8 << 20;
 /// Bytes of the holes of one step.
 const STEP: u64 = 64 << 20;
 /// Regions of one step.
 const REGIONS: u64 = 256;
 /// Packs of one step.
 const PACKS: usize = 512;
-/// Pause between two holes.
+/// Shortest pause between two holes; otherwise as long as the one before took.
 const BREATH: Duration = Duration::from_millis(2);
 
 /// What the database is to forget.
@@ -75,9 +76,10 @@ pub fn next_step(connection: &Connection, segment: &Segment) -> Result<Option<Pu
         let mut at = offset;
         while at < end {
             let part = end.min((at / HOLE + 1) * HOLE);
+            let begun = Instant::now();
             segment.punch(at, part - at)?;
             if part - at >= HOLE / 2 {
-                std::thread::sleep(BREATH);
+                std::thread::sleep(begun.elapsed().max(BREATH));
             }
             at = part;
         }
