@@ -3,9 +3,9 @@
 //! A storage is a directory that holds `results.db` with its log, and `rows`. It is made under another name and renamed, so that a
 //! directory with its final name holds a whole file or a damaged one, never a half-made one.
 
-use super::ResultsOptions;
 use super::index_runs::{FilterMemory, Index, Maintenance};
 use super::keys::Hasher;
+use super::options::ResultsOptions;
 use super::purge_lock::PurgeLock;
 use super::queue::Queue;
 use super::readers::{Readers, WipeLock};

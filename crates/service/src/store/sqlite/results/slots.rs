@@ -1,13 +1,13 @@
 //! Which files are open. A slot a storage: who uses the file holds its gate shared, who opens, closes or deletes it holds
 //! the gate alone.
 
-use super::ResultsOptions;
 use super::backup::is_storage;
 use super::blocking;
 use super::chunks::Buffers;
 use super::file::{FILE, NEW_PREFIX, PAGE_SIZE, StorageFile};
 use super::index_runs::FilterMemory;
 use super::keys::logs;
+use super::options::ResultsOptions;
 use super::page;
 use super::segment::SEGMENT;
 use super::sql;

@@ -7,10 +7,10 @@
 //! The bodies of a group are made durable in the segment before the transaction that names them is committed. Those of a
 //! group that failed are taken back.
 
-use super::ResultsOptions;
 use super::draft::{self, Draft, Newest};
 use super::index_runs::{Index, last_pending};
 use super::keys::{Hashes, MAX_SEQUENCE, MAX_SETS, MAX_SOURCES, Tag, identity_key, logs};
+use super::options::ResultsOptions;
 use super::pack::{Head, PackFinder};
 use super::queue::{Chore, ChoreRequest, Outcome, Queue, Request, Target, Work};
 use super::revisions;
