@@ -37,7 +37,6 @@ pub struct Response {
     pub headers: HeaderMap,
     pub body: Bytes,
     /// What stood behind the body.
-    #[allow(dead_code, reason = "only some of the tests that share this ask for trailers")]
     pub trailers: HeaderMap,
 }
 
@@ -87,7 +86,6 @@ impl Server {
     }
 
     /// A server with further flags and variables in its environment.
-    #[allow(dead_code, reason = "not all tests that share this need variables")]
     pub async fn with_environment(flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self::launch(tempfile::tempdir().expect("a directory"), flags, environment).await
@@ -117,7 +115,6 @@ impl Server {
     }
 
     /// The server's process id.
-    #[allow(dead_code, reason = "only some of the tests that share this look at the process")]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -150,7 +147,6 @@ impl Server {
 
     /// Starts it again so that it kills itself at this point (`point:n`, see `failpoint.rs`); false if it has done so
     /// before it listened.
-    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
     pub async fn restart_to_die_at(&mut self, point: &str) -> bool {
         let mut program = serve(self.data.path(), &self.flags, &self.environment);
         program.env("DOCKET_KILL_AT", point);
@@ -164,13 +160,11 @@ impl Server {
     }
 
     /// Whether the server has ended.
-    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()
     }
 
     /// Sends a JSON body; nothing if the server is gone before it has answered.
-    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
     pub async fn try_post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Option<Value> {
         let mut request = Request::post(format!("{}{path}", self.url)).header("content-type", "application/json");
         for (name, value) in headers {
@@ -180,12 +174,10 @@ impl Server {
     }
 
     /// Reads; nothing if the server is gone before it has answered.
-    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
     pub async fn try_get(&self, path: &str) -> Option<Value> {
         self.try_send(Request::get(format!("{}{path}", self.url)).body(Full::default()).expect("a request")).await
     }
 
-    #[allow(dead_code, reason = "only some of the tests that share this kill servers")]
     async fn try_send(&self, request: Request<Full<Bytes>>) -> Option<Value> {
         let answer = tokio::time::timeout(PATIENCE, self.client.request(request)).await.expect("in time").ok()?;
         let body = answer.into_body().collect().await.ok()?.to_bytes();
@@ -244,7 +236,6 @@ impl Server {
     }
 
     /// Schedules a job that runs a shell script; answers the id.
-    #[allow(dead_code, reason = "only some of the tests that share this schedule jobs")]
     pub async fn schedule(&self, cron: &str, script: &str, more: Value) -> String {
         let mut schedule = scheduled(cron, script);
         let fields = more.as_object().expect("fields").clone();
@@ -254,7 +245,6 @@ impl Server {
     }
 
     /// The runs of a scheduled job, the newest first, once there are so many.
-    #[allow(dead_code, reason = "only some of the tests that share this schedule jobs")]
     pub async fn until_runs(&self, schedule: &str, count: usize) -> Vec<Value> {
         let begin = Instant::now();
         loop {
@@ -293,7 +283,6 @@ impl Server {
     }
 
     /// The job, once its message is this one.
-    #[allow(dead_code, reason = "only some of the tests that share this wait for messages")]
     pub async fn until_told(&self, job: &str, message: &str) -> Value {
         let begin = Instant::now();
         loop {
@@ -307,7 +296,6 @@ impl Server {
     }
 
     /// Starts a job that runs until the file `gate` of the data directory exists, then a shell script.
-    #[allow(dead_code, reason = "only some of the tests that share this hold jobs")]
     pub async fn held(&self, gate: &str, script: &str, more: Value) -> String {
         let gate = self.data().join(gate);
         let script = format!("while [ ! -e {} ]; do sleep 0.01; done; {script}", gate.display());
@@ -318,7 +306,6 @@ impl Server {
     }
 
     /// Lets jobs go on that wait for the file `gate`.
-    #[allow(dead_code, reason = "only some of the tests that share this hold jobs")]
     pub fn open_gate(&self, gate: &str) {
         std::fs::write(self.data().join(gate), "").expect("opened");
     }
@@ -411,7 +398,6 @@ pub fn signal(pid: u32, name: &str) {
 }
 
 /// The body that schedules a job which runs a shell script.
-#[allow(dead_code, reason = "only some of the tests that share this schedule jobs")]
 pub fn scheduled(cron: &str, script: &str) -> Value {
     let job = json!({"dockerImageUrl": "host", "commands": ["/bin/sh", "-c", script]});
     json!({"scheduledJob": {"name": "nightly", "cronExpression": cron, "job": job}})

@@ -41,7 +41,6 @@ impl Stream {
     }
 
     /// All bytes that come, whether they end well, and what stands behind them.
-    #[allow(dead_code, reason = "only some of the tests that share this look at how a file ends")]
     pub async fn into_end(mut self) -> (Vec<u8>, bool, HeaderMap) {
         let (mut bytes, mut trailers) = (Vec::new(), HeaderMap::new());
         while let Some(frame) = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("in time") {
